@@ -1,0 +1,89 @@
+//! Why a call or a leg ended: what happened, and whose doing it was.
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Whose doing an end was. "Fault" in the field's sense: the party whose action or failure decided it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Party {
+    Caller,
+    Agent,
+    Trunk,
+    /// A system of the company's that we asked: CRM, HTTP step, script.
+    CustomerSystem,
+    /// The dialplan or the configuration, doing as it was told.
+    Plan,
+    /// A supervisor or an administrator.
+    Operator,
+    Switch,
+}
+
+/// What ended it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// A party hung up on an answered call.
+    Hangup,
+    /// The caller gave up before an answer (CANCEL, or BYE while waiting).
+    Abandoned,
+    /// The dialplan reached its end.
+    Completed,
+    /// Nobody answered in time.
+    NoAnswer,
+    Busy,
+    Declined,
+    /// The called number or account does not exist here.
+    NotFound,
+    /// Known, but no contact is registered or the destination cannot be reached.
+    Unreachable,
+    /// No common codec, or a session description we cannot take.
+    NotAcceptable,
+    /// Digest or trunk identity failed.
+    Forbidden,
+    /// A limit was reached; the caller was told so.
+    Congestion,
+    /// No RTP for the configured time.
+    MediaTimeout,
+    /// The signalling peer went silent: a transaction timed out.
+    SignallingTimeout,
+    /// The call moved on by blind transfer and left this leg behind.
+    Transferred,
+    /// The far side answered with a failure we pass on.
+    Failed,
+    /// The process stopped or restarted while the call was open.
+    SwitchRestart,
+    /// A defect of ours was caught and the call cleared.
+    Defect,
+}
+
+/// Why a call or leg ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Cause {
+    pub what: What,
+    pub by: Party,
+    /// The SIP status that carried it, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+}
+
+impl Cause {
+    pub const fn new(what: What, by: Party) -> Self {
+        Self { what, by, status: None }
+    }
+
+    pub const fn with_status(what: What, by: Party, status: u16) -> Self {
+        Self { what, by, status: Some(status) }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} by {:?}", self.what, self.by)?;
+        match self.status {
+            Some(status) => write!(f, " ({status})"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! HTTP: the CTI socket, the REST API, the desktop's pages.

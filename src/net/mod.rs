@@ -1,0 +1,1 @@
+//! Sockets: listeners, flows, resolving. Bytes are parsed here, off the switch's thread.

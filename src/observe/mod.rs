@@ -1,0 +1,1 @@
+//! Metrics, logs, ladders: what operators see.

@@ -1,0 +1,1 @@
+//! Threads: the switch's, the media engines', and the bus between them and everyone else.
