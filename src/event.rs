@@ -165,7 +165,7 @@ pub struct CustomerCard {
     pub numbers: Vec<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
-    /// Latest contacts, newest first, at most [`crate::limits::CARD_HISTORY`].
+    /// Latest contacts, newest first, at most [`crate::limits::event::CARD_HISTORY`].
     #[serde(default)]
     pub history: Vec<Contact>,
     /// Contacts this calendar month, this one included.
