@@ -1,0 +1,1 @@
+//! Adding voices without wrapping.
