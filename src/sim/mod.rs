@@ -1,3 +1,7 @@
 //! The whole centre in virtual time: the real switch, foreign phones through `rsip`, faults, invariants.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
+
+// The foreign side: values under the cores' bans, driven by `world` in virtual time and by `load` on sockets.
+pub mod report;
+pub mod rsip_wire;
