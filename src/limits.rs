@@ -4,6 +4,8 @@
 pub mod event {
     /// Past contacts that travel on a customer's card.
     pub const CARD_HISTORY: usize = 10;
+}
+
 /// The media plane: [`crate::media`], [`crate::rtp`], [`crate::audio`].
 pub mod media {
     use core::time::Duration;
@@ -31,6 +33,7 @@ pub mod media {
     /// The shortest and the longest key we send (RFC 4733 counts 16 bits of clock ticks: 8.19 s).
     pub const KEY_SPAN: (Duration, Duration) = (Duration::from_millis(40), Duration::from_millis(6_000));
 }
+
 // store
 
 /// Bytes of one ledger segment, preallocated: large enough that a roll is rare, small enough to copy at leisure.
