@@ -177,3 +177,64 @@ pub fn sines_at(hz: &[u16], n: usize, amplitude: f64) -> i16 {
 fn samples_in(span: Duration) -> usize {
     (span.as_secs_f64() * f64::from(SAMPLE_RATE_HZ)).round() as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::goertzel::amplitude;
+    use crate::audio::level::{SILENCE_DBOV, level_dbov};
+
+    const PLANS: [TonePlan; 9] = [
+        TonePlan::China,
+        TonePlan::NorthAmerica,
+        TonePlan::UnitedKingdom,
+        TonePlan::Germany,
+        TonePlan::France,
+        TonePlan::Japan,
+        TonePlan::India,
+        TonePlan::Australia,
+        TonePlan::International,
+    ];
+
+    #[test]
+    fn chinese_ringback_is_one_second_of_450_hz_in_five() {
+        let clip = TonePlan::of_country("86").clip(Tone::Ringback);
+        assert_eq!(clip.duration(), Duration::from_secs(5));
+        assert!(amplitude(&clip.samples()[..8_000], 450.0) > 6_900.0);
+        assert_eq!(level_dbov(&clip.samples()[8_000..]), SILENCE_DBOV);
+    }
+
+    #[test]
+    fn american_busy_is_480_and_620_hz_at_sixty_a_minute() {
+        let clip = TonePlan::of_country("1").clip(Tone::Busy);
+        assert_eq!(clip.duration(), Duration::from_secs(1));
+        assert!(amplitude(&clip.samples()[..4_000], 480.0) > 6_900.0);
+        assert!(amplitude(&clip.samples()[..4_000], 620.0) > 6_900.0);
+        assert_eq!(level_dbov(&clip.samples()[4_000..]), SILENCE_DBOV);
+    }
+
+    #[test]
+    fn every_tone_of_every_plan_sounds_at_a_decent_level() {
+        for plan in PLANS {
+            for tone in [Tone::Dial, Tone::Ringback, Tone::Busy, Tone::Congestion, Tone::Beep] {
+                let (clip, cadence) = (plan.clip(tone), plan.cadence(tone));
+                assert_eq!(clip.duration(), cadence.period(), "{plan:?} {tone:?}");
+                let on = usize::from(cadence.on_off_ms[0]) * 8;
+                let level = level_dbov(&clip.samples()[..on]);
+                assert!((-18.0..=-9.0).contains(&level), "{plan:?} {tone:?} {level}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_country_gets_425_hz() {
+        assert_eq!(TonePlan::of_country("999").cadence(Tone::Busy).hz, [425, 0]);
+    }
+
+    #[test]
+    fn keys_have_a_row_and_a_column() {
+        assert_eq!(key_frequencies('5'), Some([770, 1_336]));
+        assert_eq!(key_frequencies('d'), Some([941, 1_633]));
+        assert_eq!(key_frequencies('x'), None);
+    }
+}
