@@ -65,10 +65,18 @@ pub enum Spoken {
 /// What the machine asks.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Question {
-    Customer { by: LookupBy, key: String },
+    Customer {
+        by: LookupBy,
+        key: String,
+    },
     Http(HttpCall),
     /// Compare what the caller keyed with what is on record. The digits are a secret.
-    Credential { method: Credential, customer: Option<CustomerId>, caller: Arc<str>, keyed: String },
+    Credential {
+        method: Credential,
+        customer: Option<CustomerId>,
+        caller: Arc<str>,
+        keyed: String,
+    },
 }
 
 /// One HTTP exchange with a company system.
