@@ -23,7 +23,7 @@ pub enum Unreadable {
 
 impl SessionDescription {
     pub fn parse(body: &[u8]) -> Result<Self, Unreadable> {
-        if body.len() > limits::SDP_BYTES {
+        if body.len() > limits::sdp::BYTES {
             return Err(Unreadable::TooLong(body.len()));
         }
         let text = String::from_utf8_lossy(body);
@@ -68,15 +68,15 @@ impl Reader {
                 place.get_or_insert(connection);
             }
             "m" => {
-                if self.media.len() == limits::SDP_MEDIA {
-                    return Err(Unreadable::TooMany { what: "m= lines", limit: limits::SDP_MEDIA });
+                if self.media.len() == limits::sdp::MEDIA {
+                    return Err(Unreadable::TooMany { what: "m= lines", limit: limits::sdp::MEDIA });
                 }
                 self.media.push(media(value).ok_or_else(|| bad("m="))?);
             }
             "a" => {
                 self.attribute_count += 1;
-                if self.attribute_count > limits::SDP_ATTRIBUTES {
-                    return Err(Unreadable::TooMany { what: "a= lines", limit: limits::SDP_ATTRIBUTES });
+                if self.attribute_count > limits::sdp::ATTRIBUTES {
+                    return Err(Unreadable::TooMany { what: "a= lines", limit: limits::sdp::ATTRIBUTES });
                 }
                 let attributes = self.media.last_mut().map_or(&mut self.attributes, |media| &mut media.attributes);
                 attributes.push(attribute(value));
@@ -136,7 +136,7 @@ fn media(value: &str) -> Option<Media> {
     let mut fields = value.split_ascii_whitespace();
     let (kind, port, protocol) = (fields.next()?, fields.next()?, fields.next()?);
     let port = port.split('/').next()?.parse().ok()?;
-    let formats: Vec<String> = fields.take(limits::SDP_FORMATS).map(str::to_owned).collect();
+    let formats: Vec<String> = fields.take(limits::sdp::FORMATS).map(str::to_owned).collect();
     (!formats.is_empty()).then(|| Media {
         kind: kind.to_ascii_lowercase(),
         port,
@@ -205,17 +205,17 @@ mod tests {
     #[test]
     fn floods_of_lines_are_refused() {
         let head = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\n";
-        let media = format!("{head}{}", "m=audio 1 RTP/AVP 0\r\n".repeat(limits::SDP_MEDIA + 1));
+        let media = format!("{head}{}", "m=audio 1 RTP/AVP 0\r\n".repeat(limits::sdp::MEDIA + 1));
         assert!(matches!(
             SessionDescription::parse(media.as_bytes()),
             Err(Unreadable::TooMany { what: "m= lines", .. })
         ));
-        let attributes = format!("{head}{}", "a=x\r\n".repeat(limits::SDP_ATTRIBUTES + 1));
+        let attributes = format!("{head}{}", "a=x\r\n".repeat(limits::sdp::ATTRIBUTES + 1));
         assert!(matches!(
             SessionDescription::parse(attributes.as_bytes()),
             Err(Unreadable::TooMany { what: "a= lines", .. })
         ));
-        let long = vec![b'x'; limits::SDP_BYTES + 1];
+        let long = vec![b'x'; limits::sdp::BYTES + 1];
         assert_eq!(SessionDescription::parse(&long), Err(Unreadable::TooLong(long.len())));
     }
 

@@ -5,9 +5,12 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
+pub mod endpoint;
+pub mod event;
 pub mod flow;
 pub mod framing;
 pub mod header;
+pub mod invite;
 pub mod message;
 pub mod method;
 pub mod transaction;
