@@ -5,16 +5,19 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
+pub mod digest;
 pub mod framing;
 pub mod header;
 pub mod message;
 pub mod method;
 pub mod uri;
+pub mod write;
 
 pub use header::{Name, NameAddr, Params, Via};
 pub use message::{Fault, Message, Unreadable, Verdict};
 pub use method::Method;
 pub use uri::{Host, Scheme, Uri};
+pub use write::{Quoted, Unwritable, Writer, reason_phrase, reply_address, respond};
 
 use thiserror::Error;
 
