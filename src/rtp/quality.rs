@@ -142,7 +142,7 @@ impl Reception {
         let (expected, received) = (self.expected(), self.received());
         let new_expected = expected - self.reported.0;
         let new_lost = new_expected.saturating_sub(received - self.reported.1);
-        let fraction = if new_expected == 0 { 0 } else { (new_lost * 256 / new_expected).min(255) };
+        let fraction = (new_lost * 256).checked_div(new_expected).unwrap_or(0).min(255);
         let block = ReportBlock {
             ssrc: source.ssrc,
             fraction_lost: fraction as u8,

@@ -90,7 +90,7 @@ fn parse(packet: &[u8]) -> Result<RtcpPacket<'_>, NotRtcp> {
         SENDER_REPORT => {
             let body: &[u8; 24] = packet.get(4..).and_then(<[u8]>::first_chunk).ok_or(NotRtcp("a cut report"))?;
             let sender = SenderInfo {
-                ntp: u64::from(u32_at(body, 4)) << 32 | u64::from(u32_at(body, 8)),
+                ntp: (u64::from(u32_at(body, 4)) << 32) | u64::from(u32_at(body, 8)),
                 rtp_timestamp: u32_at(body, 12),
                 packets: u32_at(body, 16),
                 bytes: u32_at(body, 20),
@@ -161,7 +161,7 @@ impl Report<'_> {
         }
         if let Some(block) = &self.block {
             let lost = (block.cumulative_lost.clamp(-0x80_0000, 0x7F_FFFF) as u32) & 0xFF_FFFF;
-            put(out, [block.ssrc, u32::from(block.fraction_lost) << 24 | lost, block.highest_sequence]);
+            put(out, [block.ssrc, (u32::from(block.fraction_lost) << 24) | lost, block.highest_sequence]);
             put(out, [block.jitter, block.last_sr, block.delay_since_last_sr]);
         }
         self.write_cname(out);
@@ -196,7 +196,7 @@ fn put<const N: usize>(out: &mut Vec<u8>, words: [u32; N]) {
 /// `now` as NTP time: seconds since 1900 in the upper half, their fraction in the lower (RFC 3550 §4).
 pub fn ntp_time(now: Time) -> u64 {
     let micros = now.as_micros() % 1_000_000;
-    (now.as_secs() + SECONDS_1900_TO_1970) << 32 | (micros << 32) / 1_000_000
+    ((now.as_secs() + SECONDS_1900_TO_1970) << 32) | ((micros << 32) / 1_000_000)
 }
 
 /// The middle half of an NTP time: 1/65536 s, as report blocks carry it.
