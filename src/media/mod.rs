@@ -8,6 +8,9 @@
 
 pub mod command;
 pub mod event;
+mod latch;
+pub mod outbox;
+mod stream;
 
 pub use command::{
     Audience, Direction, Formats, HearRow, Layout, MediaCommand, OpenPort, PayloadFormat, Play, PlayId, PortChange,
