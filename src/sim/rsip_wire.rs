@@ -215,6 +215,10 @@ impl Draft {
         self.headers.iter().find(|(line, _)| line.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
+    pub fn remove(&mut self, name: &str) {
+        self.headers.retain(|(line, _)| !line.eq_ignore_ascii_case(name));
+    }
+
     pub fn method(&self) -> Option<Method> {
         match &self.start {
             Start::Request { method, .. } => Some(*method),
