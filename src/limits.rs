@@ -186,3 +186,11 @@ pub const ACD_VERDICT_BYTES: usize = 1_000;
 pub const ACD_SCORES: usize = 20;
 /// Rival calls that an explanation keeps, best first.
 pub const ACD_RIVALS: usize = 6;
+// Configuration (`plan`, `config`). Reached: an error with the place, and the running plan stays.
+
+/// Bytes of `strowger.toml`.
+pub const CONFIG_BYTES: usize = 4 * 1024 * 1024;
+/// Characters of a name of a trunk, queue, skill, reason or code.
+pub const NAME_CHARS: usize = 64;
+/// Entries of one kind: trunks, numbers, routes, queues, hours.
+pub const CONFIG_ENTRIES: usize = 10_000;
