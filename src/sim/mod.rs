@@ -7,6 +7,10 @@ pub mod dialog;
 pub mod digest;
 pub mod endpoint;
 pub mod exchange;
+pub mod phone;
 pub mod report;
 pub mod rsip_wire;
 pub mod session;
+#[cfg(test)]
+mod test_line;
+pub mod trunk;
