@@ -3,6 +3,9 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
 // The foreign side: values under the cores' bans, driven by `world` in virtual time and by `load` on sockets.
+pub mod agent;
+pub mod caller;
+pub mod chance;
 pub mod dialog;
 pub mod digest;
 pub mod endpoint;
