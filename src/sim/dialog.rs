@@ -43,7 +43,7 @@ pub fn named(display: Option<&str>, uri: &SipUri, tag: &str) -> String {
 }
 
 /// The methods a simulated phone understands.
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, NOTIFY";
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, NOTIFY, REFER";
 
 /// A dialog, early or confirmed.
 #[derive(Clone, Debug, PartialEq, Eq)]

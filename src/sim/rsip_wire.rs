@@ -452,7 +452,7 @@ fn sized(mut body: Vec<u8>, content_length: Option<&str>) -> Vec<u8> {
 }
 
 /// The reason phrases of RFC 3261 §21 (and RFC 3265's) for the statuses that phones send.
-fn reason_phrase(status: u16) -> &'static str {
+pub(super) fn reason_phrase(status: u16) -> &'static str {
     match status {
         100 => "Trying",
         180 => "Ringing",

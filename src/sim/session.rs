@@ -120,7 +120,8 @@ impl Session {
 
     /// Where media goes once `theirs` and `self` are agreed; `answer` is whichever of both was the answer.
     pub fn path(&self, theirs: &Session, answer: &Session) -> Result<MediaPath, SessionError> {
-        let codec = *answer.codecs.first().ok_or(SessionError::NoCommonCodec)?;
+        let common = |codec: &&Codec| self.codecs.contains(codec) && theirs.codecs.contains(codec);
+        let codec = *answer.codecs.iter().find(common).ok_or(SessionError::NoCommonCodec)?;
         // RFC 3264 §8.4: an address of zeros is the older way to say "do not send".
         let reachable = theirs.address.port() != 0 && !theirs.address.ip().is_unspecified();
         Ok(MediaPath {

@@ -45,6 +45,24 @@ pub struct EndpointSettings {
     pub full_status: u16,
     /// How OPTIONS is answered; `None` is silence.
     pub options_status: Option<u16>,
+    /// Follow REFER by placing a call, as desk phones do; carriers refuse it with 405.
+    pub takes_refer: bool,
+}
+
+/// What a driver needs of a phone or a trunk: one datagram or one moment in, then drain.
+pub trait UserAgent {
+    /// Takes a datagram.
+    fn handle(&mut self, now: Time, from: SocketAddr, bytes: &[u8]);
+    /// Does what is due.
+    fn handle_timeout(&mut self, now: Time);
+    /// When something is due next.
+    fn poll_timeout(&self) -> Option<Time>;
+    /// The next datagram to send.
+    fn poll_send(&mut self) -> Option<Datagram>;
+    /// The next thing that happened. Drivers read these before they send, so that a port is open before it is named.
+    fn poll_report(&mut self) -> Option<PhoneReport>;
+    /// The calls: answer, hang up, hold, press.
+    fn endpoint(&mut self) -> &mut Endpoint;
 }
 
 /// The RTP ports of an endpoint: even ones from `first`, one a call, taken in turn so that a late packet of a
@@ -126,6 +144,7 @@ enum Purpose {
     /// BYE of a fork that lost.
     ForkBye,
     Info,
+    Notify,
     Refer(CallKey),
     /// Belongs to the owner: REGISTER.
     Outside(Method),
@@ -147,6 +166,8 @@ struct Call {
     /// Acknowledgements of 2xx by CSeq and To tag, to repeat when the 2xx is.
     acks: BTreeMap<(u32, Option<String>), Datagram>,
     steps: Vec<(Time, Step)>,
+    /// The call whose REFER this one follows: it is told how this one goes.
+    referred_from: Option<CallKey>,
 }
 
 enum Side {
@@ -331,7 +352,7 @@ impl Endpoint {
             Purpose::Cancel(call) => self.on_cancel_answer(now, call),
             Purpose::Bye(call) => drop(self.calls.remove(&call)),
             Purpose::Refer(call) => self.report(PhoneReport::Transfer { call, status }),
-            Purpose::ForkBye | Purpose::Info => {}
+            Purpose::ForkBye | Purpose::Info | Purpose::Notify => {}
             Purpose::Outside(method) => self.outcomes.push_back(Outcome::Outside(method, Some(Box::new(message)))),
         }
     }
@@ -371,7 +392,7 @@ impl Endpoint {
             | Purpose::Cancel(call)
             | Purpose::Bye(call)
             | Purpose::Refer(call) => self.calls.get_mut(&call),
-            Purpose::ForkBye | Purpose::Info | Purpose::Outside(_) => None,
+            Purpose::ForkBye | Purpose::Info | Purpose::Notify | Purpose::Outside(_) => None,
         }
     }
 
@@ -382,7 +403,7 @@ impl Endpoint {
             Purpose::Reinvite(call) => self.bye(now, call, lost(408)),
             Purpose::Bye(call) => drop(self.calls.remove(&call)),
             Purpose::Refer(call) => self.report(PhoneReport::Transfer { call, status: 408 }),
-            Purpose::ForkBye | Purpose::Info => {}
+            Purpose::ForkBye | Purpose::Info | Purpose::Notify => {}
             Purpose::Outside(method) => self.outcomes.push_back(Outcome::Outside(method, None)),
         }
     }
@@ -469,6 +490,7 @@ impl Call {
             hang_up: false,
             acks: BTreeMap::new(),
             steps: Vec::new(),
+            referred_from: None,
         }
     }
 

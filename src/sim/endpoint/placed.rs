@@ -98,6 +98,7 @@ impl Endpoint {
             (200..300, _) => self.on_further_answer(now, key, message),
             (300.., Phase::Early) => {
                 let by = if call.hang_up { EndedBy::Us } else { EndedBy::Them };
+                self.tell_referrer(now, key, status);
                 self.end(key, Ending { status, by });
             }
             _ => {}
@@ -152,6 +153,7 @@ impl Endpoint {
             Some(path) => {
                 self.report(PhoneReport::Media { call: key, path });
                 self.report(PhoneReport::Answered { call: key });
+                self.tell_referrer(now, key, 200);
             }
         }
     }

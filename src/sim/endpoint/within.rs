@@ -1,5 +1,5 @@
-//! What happens inside a call that is up: hold and resume, a move of media, blind transfer, INFO digits, BYE; and
-//! where requests are told apart.
+//! What happens inside a call that is up: hold and resume, a move of media, blind transfer both ways, INFO digits,
+//! BYE; and where requests are told apart.
 
 use core::time::Duration;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use super::super::exchange::IncomingKey;
 use super::super::report::{CallKey, EndedBy, Ending, PhoneReport};
 use super::super::rsip_wire::{Method, Received, SipUri};
 use super::super::session::{Direction, Session};
-use super::{Call, Change, Endpoint, Outcome, Phase, PhoneError, Purpose, Side, Step};
+use super::{Call, Change, Endpoint, Order, Outcome, Phase, PhoneError, Purpose, Side, Step};
 use crate::time::Time;
 
 impl Endpoint {
@@ -94,6 +94,7 @@ impl Endpoint {
             Method::Invite => self.on_reinvite(now, call, &key, &request),
             Method::Notify => self.on_notify(now, call, &key, &request),
             Method::Info => self.on_info(now, call, &key, &request),
+            Method::Refer if self.settings.takes_refer => self.on_refer(now, call, &key, &request),
             Method::Options => self.on_options(now, &key, &request),
             _ => self.reply(now, &key, &request, 405),
         }
@@ -208,6 +209,42 @@ impl Endpoint {
         if up && (200..300).contains(&status) {
             self.bye(now, call, Ending { status: 200, by: EndedBy::Us });
         }
+    }
+
+    /// Follows a blind transfer (RFC 3515): 202, then a call of ours, whose progress the referrer is told.
+    fn on_refer(&mut self, now: Time, call: CallKey, key: &IncomingKey, refer: &Received) {
+        let target = refer.header("Refer-To").map(|text| text.trim_matches(['<', '>']));
+        let Some(target) = target.and_then(|text| SipUri::parse(text).ok()) else {
+            return self.reply(now, key, refer, 400);
+        };
+        self.reply(now, key, refer, 202);
+        match self.place(now, Order::to(target)) {
+            Ok(placed) => {
+                self.notify(now, call, 100);
+                if let Some(placed) = self.calls.get_mut(&placed) {
+                    placed.referred_from = Some(call);
+                }
+            }
+            Err(_) => self.notify(now, call, 503),
+        }
+    }
+
+    /// Tells the referrer how the call that it asked for goes.
+    pub(super) fn tell_referrer(&mut self, now: Time, placed: CallKey, status: u16) {
+        let referrer = self.calls.get(&placed).and_then(|placed| placed.referred_from);
+        if let Some(referrer) = referrer {
+            self.notify(now, referrer, status);
+        }
+    }
+
+    fn notify(&mut self, now: Time, call: CallKey, status: u16) {
+        // The referrer may have hung up meanwhile; then nobody waits for the news.
+        let Ok(draft) = self.draft_within(call, Method::Notify) else { return };
+        let state = if status < 200 { "active;expires=60" } else { "terminated;reason=noresource" };
+        let draft = draft.with("Event", "refer").with("Subscription-State", state);
+        let phrase = super::super::rsip_wire::reason_phrase(status);
+        let draft = draft.with_body("message/sipfrag;version=2.0", format!("SIP/2.0 {status} {phrase}\r\n"));
+        let _gone = self.send_within(now, call, draft, Purpose::Notify);
     }
 
     fn on_info(&mut self, now: Time, call: CallKey, key: &IncomingKey, info: &Received) {
