@@ -8,6 +8,7 @@
 pub mod endpoint;
 pub mod event;
 pub mod flow;
+pub mod digest;
 pub mod framing;
 pub mod header;
 pub mod invite;
@@ -15,11 +16,13 @@ pub mod message;
 pub mod method;
 pub mod transaction;
 pub mod uri;
+pub mod write;
 
 pub use header::{Name, NameAddr, Params, Via};
 pub use message::{Fault, Message, Unreadable, Verdict};
 pub use method::Method;
 pub use uri::{Host, Scheme, Uri};
+pub use write::{Quoted, Unwritable, Writer, reason_phrase, reply_address, respond};
 
 use thiserror::Error;
 

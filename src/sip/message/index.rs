@@ -54,6 +54,14 @@ pub(crate) struct Line<'a> {
     pub folded: bool,
 }
 
+impl<'a> Line<'a> {
+    /// The value, where this is a header line of that name. Folds are still in it; a number has none inside.
+    pub fn value_of(&self, name: Name) -> Option<&'a [u8]> {
+        let span = Span::of_line(self.text, 0).filter(|span| span.name == name)?;
+        self.text.get(span.value())
+    }
+}
+
 /// The lines of a head, up to the blank line. CRLF ends a line; a lone LF is taken for one too.
 #[derive(Clone, Debug)]
 pub(crate) struct Lines<'a> {

@@ -19,7 +19,8 @@ use bytes::Bytes;
 use thiserror::Error;
 
 pub use fault::{Fault, Faults, Verdict};
-pub(crate) use index::Lines;
+pub(super) use index::Lines;
+pub(super) use parse::content_length;
 
 use super::header::{Header, Name, scan};
 use super::method::Method;
