@@ -9,6 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 
+use super::event::SessionId;
+
 /// What carries SIP messages (RFC 3261 §18, RFC 7118).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Transport {
@@ -149,6 +151,8 @@ impl Destination {
 pub struct Transmit {
     pub destination: Destination,
     pub bytes: Bytes,
+    /// The session it belongs to, where it belongs to one: for the call's ladder.
+    pub session: Option<SessionId>,
 }
 
 /// An address as it stands in a URI or a Via: `192.0.2.1:5060`, `[2001:db8::1]:5060`.

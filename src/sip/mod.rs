@@ -5,15 +5,16 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
+pub mod digest;
 pub mod endpoint;
 pub mod event;
 pub mod flow;
-pub mod digest;
 pub mod framing;
 pub mod header;
 pub mod invite;
 pub mod message;
 pub mod method;
+pub mod request;
 pub mod transaction;
 pub mod uri;
 pub mod write;
