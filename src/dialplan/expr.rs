@@ -1,6 +1,6 @@
 //! Expressions: a typed tree that always has a value.
 //!
-//! The text is Rhai; [`super::rhai_syntax`] reads it into a plain syntax tree and [`super::typing`] proves its types
+//! The text is Rhai; [`super::sandbox`] reads it into a plain syntax tree and [`super::typing`] proves its types
 //! and makes an [`Expr`]. What is left here cannot fail: whole numbers saturate instead of wrapping, dividing by a
 //! variable is refused by the typing, a missing field reads as the empty value of its type.
 
@@ -131,6 +131,8 @@ pub(super) enum Function {
     First,
     Last,
     Text,
+    /// A text that is known to be digits.
+    Digits,
     Number,
     Month,
     Day,
@@ -287,6 +289,7 @@ impl Function {
                 Value::text(&text.chars().skip(skip).collect::<String>())
             }
             Function::Text => Value::text(&text(0)),
+            Function::Digits => Value::digits(&text(0)),
             Function::Number => {
                 let digits: String = text(0).chars().take_while(char::is_ascii_digit).collect();
                 Value::Number(if digits.is_empty() { 0 } else { digits.parse().unwrap_or(i64::MAX) })
