@@ -19,6 +19,8 @@ pub struct Expr {
     pub(super) kind: Type,
     /// As the administrator wrote it, for drawings and traces.
     pub(super) text: Arc<str>,
+    /// Byte range in the dialplan's file, for findings.
+    pub(super) place: core::ops::Range<usize>,
 }
 
 impl Expr {
@@ -30,6 +32,11 @@ impl Expr {
     /// As it was written.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Where it is written: bytes of the dialplan's file.
+    pub fn place(&self) -> core::ops::Range<usize> {
+        self.place.clone()
     }
 
     /// The value, of type [`Expr::kind`].

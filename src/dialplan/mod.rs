@@ -134,8 +134,11 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
+mod check;
+pub mod context;
 pub mod expr;
 pub mod facts;
+mod load;
 pub mod model;
 mod parse;
 mod sandbox;
@@ -144,5 +147,7 @@ mod typing;
 pub mod value;
 mod walk;
 
+pub use context::{Names, PromptCatalogue};
+pub use load::{Loaded, load};
 pub use model::{Book, Dialplan};
 pub use sandbox::{Script, ScriptError};

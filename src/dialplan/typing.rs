@@ -37,12 +37,12 @@ pub(super) fn expression(text: &str, names: Names<'_>) -> Result<Expr> {
         mend: "Correct it; a text constant inside an expression stands in double quotes.".to_string(),
     })?;
     let typed = names.node(&syntax)?;
-    Ok(Expr { node: typed.node, kind: typed.kind, text: Arc::from(text) })
+    Ok(Expr { node: typed.node, kind: typed.kind, text: Arc::from(text), place: 0..0 })
 }
 
 /// A constant as an expression.
 pub(super) fn constant(value: Value, text: &str) -> Expr {
-    Expr { kind: value.type_of(), node: Node::Fixed(value), text: Arc::from(text) }
+    Expr { kind: value.type_of(), node: Node::Fixed(value), text: Arc::from(text), place: 0..0 }
 }
 
 struct Typed {

@@ -302,7 +302,7 @@ impl<'r, 'f, 's> StateReader<'r, 'f, 's> {
     pub fn typed(&mut self, written: &str, span: Range<usize>) -> Option<Expr> {
         let names = Names { vars: &self.header.vars, customer: &self.header.customer };
         match typing::expression(written, names) {
-            Ok(expr) => Some(expr),
+            Ok(expr) => Some(Expr { place: span, ..expr }),
             Err(error) => {
                 let place = self.place(span, written, error.at);
                 self.error(error.code, place, error.reason, error.mend);
