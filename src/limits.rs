@@ -194,3 +194,21 @@ pub const CONFIG_BYTES: usize = 4 * 1024 * 1024;
 pub const NAME_CHARS: usize = 64;
 /// Entries of one kind: trunks, numbers, routes, queues, hours.
 pub const CONFIG_ENTRIES: usize = 10_000;
+// Dialplans (`dialplan`).
+
+/// Work a `script` state may do, in Rhai operations; more leaves by `failed`.
+pub const SCRIPT_OPERATIONS: u64 = 20_000;
+/// Nesting of an expression or a script; deeper is a finding.
+pub const EXPRESSION_DEPTH: usize = 32;
+/// Bytes of one dialplan file.
+pub const DIALPLAN_BYTES: usize = 1 << 20;
+/// States of one dialplan.
+pub const DIALPLAN_STATES: usize = 2_000;
+/// Variables of one dialplan, parameters and results included.
+pub const DIALPLAN_VARS: usize = 256;
+/// Dialplan files of one plan.
+pub const DIALPLANS: usize = 1_000;
+/// Pages in pages; deeper is a finding.
+pub const DIALPLAN_PAGE_DEPTH: usize = 16;
+/// Findings kept of one load: whoever has more mends these first.
+pub const DIALPLAN_FINDINGS: usize = 500;

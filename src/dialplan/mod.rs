@@ -104,7 +104,7 @@
 //! | `language` | tag, or `{ of = "expression", otherwise = "tag" }` | | `next` |
 //! | `consent` | `true` or `false`: may the call be recorded | | `next` |
 //! | `lookup` | expression: the number | `by`, `timeout_ms` | `next`, `not_found`, `timeout`, `failed` |
-//! | `http` | URL with `{expression}` holes | `method`, `query`, `headers`, `body`, `into`, `secure`, `retries`, `timeout_ms` | `next`, *`status`*, `timeout`, `failed` |
+//! | `http` | URL with `{expression}` holes | `method`, `query`, `headers`, `body`, `into`, `confidential`, `retries`, `timeout_ms` | `next`, *`status`*, `timeout`, `failed` |
 //! | `script` | Rhai | `reads`, `writes` | `next`, `failed` |
 //! | `authenticate` | `pin`, `birth_date`, `id_last4` | `ask`, asking, `timeout_ms` | `next`, `denied`, *`locked`* (else `denied`), `timeout`, `failed` |
 //! | `queue` | name of a queue | `priority`, `skills`, `attach`, `max_wait_s`, `keys` | `timeout`, `failed`, *`full`*, *`closed`*, *`no_agents`* (else `failed`) |
@@ -134,11 +134,20 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
+mod check;
+pub mod context;
 pub mod expr;
 pub mod facts;
+mod load;
 pub mod model;
-pub mod script;
+mod parse;
+mod sandbox;
+mod table;
+mod typing;
 pub mod value;
 mod walk;
 
+pub use context::{Names, PromptCatalogue};
+pub use load::{Loaded, load};
 pub use model::{Book, Dialplan};
+pub use sandbox::{Script, ScriptError};

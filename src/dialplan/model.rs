@@ -12,7 +12,7 @@ use crate::finding::Source;
 use crate::ids::{DialplanName, HoursName, Language, PromptName, QueueName};
 
 use super::expr::Expr;
-use super::script::Script;
+use super::sandbox::Script;
 use super::value::{Key, Type, Value};
 
 /// Every dialplan of one plan, linked. A running call keeps the book it began with.
@@ -208,19 +208,19 @@ pub enum Action {
     /// `lookup`: asks for the customer's record.
     Lookup(Lookup),
     /// `http`: asks a company system.
-    Http(Http),
+    Http(Box<Http>),
     /// `script`: computes.
     Script(ScriptStep),
     /// `authenticate`: asks the caller for something only they know and has the store compare it.
     Authenticate(Authenticate),
     /// `queue`: waits for an agent. Answered, the dialplan ends with the conversation.
-    Queue(Queue),
+    Queue(Box<Queue>),
     /// `dial`: rings a number or one of our phones.
     Dial(Dial),
     /// `voicemail`: records a message.
     Voicemail(Voicemail),
     /// `page`: calls another dialplan and goes on by what it returned.
-    Page(Page),
+    Page(Box<Page>),
     /// `return`: ends a page with an outcome.
     Return(OutcomeId),
     /// `hangup`: speaks (perhaps nothing) and ends the call.
@@ -588,7 +588,7 @@ pub struct Page {
     /// Variable here, result there.
     pub take: Vec<(VarId, VarId)>,
     /// One for each outcome of the page, in the page's order: `outcomes[outcome.index()]`.
-    pub outcomes: Vec<StateId>,
+    pub outcomes: Vec<(Arc<str>, StateId)>,
 }
 
 /// A way out of a state.
