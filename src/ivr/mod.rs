@@ -8,6 +8,8 @@
 
 pub mod effect;
 pub mod input;
+pub mod world;
 
 pub use effect::{AskTicket, HttpCall, IvrEffect, PlayTicket, Question, Spoken};
 pub use input::{Answer, Compared, DialEnd, IvrInput, QueueEnd};
+pub use world::{LocalTime, Opening, World};
