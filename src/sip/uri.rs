@@ -42,7 +42,7 @@ impl<'a> Uri<'a> {
     /// Lenient where the wire is (underscores in host names, `sip:@host`, broken `%` escapes, raw UTF-8 in the user part),
     /// strict where leniency would let one URI pass for another.
     pub fn parse(raw: &'a str) -> Result<Uri<'a>, Invalid> {
-        if raw.bytes().any(|b| b <= b' ' || matches!(b, 0x7f | b'<' | b'>' | b'"')) {
+        if raw.bytes().any(|b| NEVER[usize::from(b)]) {
             return Err(Invalid::Uri("a space, a control character, a quote or an angle bracket stands in it"));
         }
         let (scheme, rest) = raw.split_once(':').ok_or(Invalid::Uri("it has no scheme"))?;
@@ -225,8 +225,7 @@ impl<'a> Host<'a> {
             v6.parse::<Ipv6Addr>().map_err(|_| Invalid::Uri("that is no IPv6 address"))?;
             return Ok(Host(text));
         }
-        let name_byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
-        if text.is_empty() || !text.bytes().all(name_byte) {
+        if text.is_empty() || !text.bytes().all(|b| HOST_NAME[usize::from(b)]) {
             return Err(Invalid::Uri("the host is empty or has a character that no host has"));
         }
         Ok(Host(text))
@@ -256,6 +255,28 @@ impl fmt::Display for Host<'_> {
         f.write_str(self.0)
     }
 }
+
+/// What stands in no URI: white space, control characters, quotes, angle brackets.
+static NEVER: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = byte <= 0x20 || matches!(byte as u8, 0x7f | b'<' | b'>' | b'"');
+        byte += 1;
+    }
+    table
+};
+
+/// What host names and IPv4 addresses are made of. Underscores are not legal, and not rare.
+static HOST_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+        byte += 1;
+    }
+    table
+};
 
 /// Undoes `%HH`. A broken escape stays as it is; bytes that are not UTF-8 become U+FFFD. Borrows where there is no escape.
 pub fn unescape(text: &str) -> Cow<'_, str> {

@@ -10,9 +10,9 @@ pub(super) fn faults(message: &mut Message) {
     let mut lists = Lists::default();
     let mut seen = Seen::default();
     let mut max_forwards = 0;
-    for header in message.headers() {
-        let value = header.value;
-        match header.name {
+    for span in &message.spans {
+        let value = message.head.get(span.value()).unwrap_or_default();
+        match span.name {
             Name::Via => {
                 seen.via = true;
                 lists.via += each(value, &mut faults, Fault::BadVia, |e| Via::parse(e).is_ok());
