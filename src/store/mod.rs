@@ -1,6 +1,6 @@
 //! What lasts: the ledger as truth, a view that can be rebuilt, files beside them.
 //!
-//! The **ledger** is an append-only sequence of opaque records (JSON envelopes); a record is
+//! The **ledger** is an append-only sequence of opaque records (JSON envelopes, see [`migrate`]); a record is
 //! on disk when `append` returns. The **view** answers keyed reads; it is a pure fold over the ledger and may be
 //! deleted at any time. Nothing else is kept: what the ledger does not say did not happen.
 //!
@@ -13,6 +13,23 @@
 //! nothing; `view = fold(ledger[..=position])`, so replay is idempotent and a lost view costs time, never facts.
 //!
 //! There is one writer. Readers ([`Tail`]) never block it and see only what is durable.
+
+pub mod backup;
+pub mod disk;
+pub mod frame;
+pub mod ledger;
+pub mod memory;
+pub mod memory_disk;
+pub mod migrate;
+pub mod password;
+pub mod sled;
+pub mod view;
+pub mod writer;
+
+mod segment;
+
+#[cfg(test)]
+mod crash_tests;
 
 use core::fmt;
 use std::io;
@@ -35,8 +52,8 @@ pub trait Ledger: Send {
     /// be tried again.
     fn append(&mut self, batch: &Batch<'_>) -> Result<Seq, LedgerError>;
 
-    /// Whether there is room beyond the reserve: see [`Room`].
-    fn room(&self) -> Room;
+    /// Whether there is room beyond the reserve; tries to make some. See [`Room`].
+    fn room(&mut self) -> Room;
 
     /// Records from `from` on, in order; also a tail: see [`Tail::next`].
     fn read(&self, from: Seq) -> Result<Box<dyn Tail>, LedgerError>;
