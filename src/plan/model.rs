@@ -14,7 +14,9 @@ use serde::{Serialize, Serializer};
 use super::hours::{Hours, Zone};
 use super::pattern::Pattern;
 use super::queue::Queue;
+use super::read::{Surroundings, read};
 use super::trunk::{CallerId, Transport, Trunk};
+use crate::finding::{Finding, Source};
 use crate::ids::{DialplanName, HoursName, Language, QueueName, SkillName, TrunkName};
 use crate::number::{Home, Number};
 
@@ -246,6 +248,11 @@ pub struct Seconds(pub u32);
 pub struct Millis(pub u32);
 
 impl Plan {
+    /// The plan of a text that needs nothing around it: no secrets, every dialplan and prompt believed.
+    pub fn from_toml(text: &str) -> Result<Plan, Vec<Finding>> {
+        read(&Source::new("strowger.toml", text), &Surroundings::NONE).into_plan()
+    }
+
     /// The address we give to a peer of this family, where one is configured.
     pub fn public_address_for(&self, peer: IpAddr) -> Option<IpAddr> {
         self.public_address.iter().copied().find(|ours| ours.is_ipv4() == peer.is_ipv4())
@@ -254,6 +261,13 @@ impl Plan {
     /// RTP ports we have, in pairs of RTP and RTCP.
     pub fn media_port_pairs(&self) -> u32 {
         self.media.port_pairs()
+    }
+}
+
+impl Default for Plan {
+    /// The plan of an empty file: every key has a default that works.
+    fn default() -> Self {
+        Self::from_toml("").expect("the defaults agree: a test reads the empty file")
     }
 }
 
