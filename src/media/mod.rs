@@ -8,8 +8,11 @@
 
 pub mod command;
 pub mod event;
+mod jitter;
 mod latch;
 pub mod outbox;
+mod player;
+pub mod recorder;
 mod stream;
 
 pub use command::{
