@@ -26,3 +26,6 @@ pub use engine::{Counters, Engine, Output};
 pub use event::{KeySource, MediaEvent, PlayEnd, PortStats};
 pub use outbox::Transmit;
 pub use recorder::RecordingWrite;
+
+#[cfg(test)]
+mod tests;
