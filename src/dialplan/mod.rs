@@ -136,6 +136,8 @@
 
 mod check;
 pub mod context;
+#[cfg(test)]
+mod corpus;
 pub mod expr;
 pub mod facts;
 mod load;
