@@ -136,6 +136,10 @@
 
 mod check;
 pub mod context;
+#[cfg(test)]
+mod corpus;
+pub mod coverage;
+pub mod draw;
 pub mod expr;
 pub mod facts;
 mod load;

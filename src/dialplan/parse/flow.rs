@@ -46,16 +46,8 @@ impl<'r> StateReader<'r, '_, '_> {
     /// An expression whose value fits the variable.
     pub fn value_for(&mut self, var: VarId, name: &str, item: Item<'r>) -> Option<super::super::expr::Expr> {
         let kind = self.header.vars[var.index()].kind;
-        let all_but_secret = Type::ALL.into_iter().filter(|t| t.fits(kind)).collect::<Vec<_>>();
-        // Digits written as a text constant are digits.
-        if kind == Type::Digits
-            && let DeValue::String(written) = item.get_ref()
-            && let Some(keys) = written.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'))
-            && let Some(value) = kind.from_text(keys)
-        {
-            return Some(super::super::typing::constant(value, written));
-        }
-        self.expr(name, item, &all_but_secret)
+        let wanted = Type::ALL.into_iter().filter(|t| t.fits(kind)).collect::<Vec<_>>();
+        self.expr(name, item, &wanted)
     }
 
     pub fn branch(&mut self, value: Item<'r>) -> Option<Action> {

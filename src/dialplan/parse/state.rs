@@ -312,6 +312,7 @@ impl<'r, 'f, 's> StateReader<'r, 'f, 's> {
     }
 
     pub fn of_type(&mut self, key: &str, expr: Expr, span: Range<usize>, wanted: &[Type]) -> Option<Expr> {
+        let expr = if wanted.contains(&Type::Digits) { typing::text_as_digits(expr) } else { expr };
         let kind = expr.kind();
         if wanted.contains(&kind) || (wanted.is_empty() && kind != Type::Secret) {
             return Some(expr);
