@@ -300,11 +300,13 @@ impl Switch {
         self.counts.accepted += 1;
         let room = self.next_room();
         let trunks = from.trunk.iter().cloned().collect();
-        let mut call = Call::new(id, self.edition.clone(), direction, from, to, leg, engine, room, accepted, language, self.now);
+        let mut call =
+            Call::without_legs(id, self.edition.clone(), direction, from, to, engine, room, language, self.now);
+        call.caller = leg_id;
+        call.accepted = accepted;
         call.trunks = trunks;
         call.max_forwards = invitation.max_forwards;
-        self.sessions.insert(invitation.session, (id, leg_id));
-        self.legs.insert(call.legs[&leg_id].media.port, (id, leg_id));
+        self.add_leg(&mut call, leg);
         self.open_media(&mut call, leg_id, Some(invitation.source.remote.ip()));
         self.timers.set(self.now + ACCEPT_TIMEOUT, Timer::Accepted(id));
         self.calls.insert(id, call);

@@ -10,7 +10,7 @@ use crate::cause::{Cause, Party, What};
 use crate::event::{Address, Fact, MediaStats, OfferOutcome, Role};
 use crate::ids::{AccountName, AgentName, CallId, LegId};
 use crate::media::{
-    Audience, Direction as Flow, Formats, MediaCommand, MediaEvent, OpenPort, PayloadFormat, Play, PlayEnd, PortChange,
+    PortId, Audience, Direction as Flow, Formats, MediaCommand, MediaEvent, OpenPort, PayloadFormat, Play, PlayEnd, PortChange,
     PortStats, Remote, Repeat, Sound,
 };
 use crate::number::Number;
@@ -50,6 +50,16 @@ pub(super) struct NotDialled {
     pub status: u16,
 }
 
+/// Where a port belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub call: CallId,
+    pub leg: LegId,
+    pub engine: EngineId,
+    /// The leased RTP port.
+    pub rtp: u16,
+}
+
 /// Where an INVITE goes and what it says of who calls.
 struct Ring {
     targets: Vec<Target>,
@@ -61,6 +71,14 @@ struct Ring {
 }
 
 impl Switch {
+    /// Puts a leg on the books: found by its session and by its port from here on.
+    pub(super) fn add_leg(&mut self, call: &mut Call, leg: Leg) {
+        self.sessions.insert(leg.session, (call.id, leg.id));
+        let place = Place { call: call.id, leg: leg.id, engine: call.engine, rtp: leg.media.local.port() };
+        self.legs.insert(leg.media.port, place);
+        call.legs.insert(leg.id, leg);
+    }
+
     // -- media -------------------------------------------------------------------------------------------------------
 
     /// Codecs for a leg, most wanted first: the trunk's own list, else the plan's.
@@ -119,7 +137,7 @@ impl Switch {
 
     /// Tells the engine of a leg's port: at once, so that its far end is learnt from its first packets.
     pub(super) fn open_media(&mut self, call: &mut Call, leg: LegId, signalling: Option<IpAddr>) {
-        let (room, timeout) = (call.room, self.edition.plan.media.rtp_timeout_s.span());
+        let room = call.room;
         let Some(leg) = call.leg_mut(leg) else { return };
         leg.media.open = true;
         let stream = leg.media.stream.as_ref();
@@ -134,7 +152,6 @@ impl Switch {
             rtp_timeout: None,
             in_band_keys: stream.is_some_and(|s| s.telephone_event.is_none()),
         };
-        let _ = timeout;
         self.media(call, MediaCommand::Open(open));
     }
 
@@ -258,8 +275,25 @@ impl Switch {
         }
     }
 
-    /// Sends the INVITE of a new leg. `agent` marks it as an agent's.
+    /// Sends the INVITE of a new leg and tells of it. `agent` marks it as an agent's.
     pub(super) fn ring(
+        &mut self,
+        call: &mut Call,
+        to: &DialTo,
+        caller_id: Option<&str>,
+        agent: Option<AgentName>,
+        headers: Vec<(String, String)>,
+    ) -> Result<LegId, NotDialled> {
+        let leg = self.place_leg(call, to, caller_id, agent, headers)?;
+        if let Some(placed) = call.leg(leg) {
+            let (role, to, agent) = (placed.role, placed.address.clone(), placed.agent.clone());
+            self.emit(Some(call.id), Fact::LegAdded { leg, role, to, agent });
+        }
+        Ok(leg)
+    }
+
+    /// The same without telling: the first leg of a call is told of with the call.
+    pub(super) fn place_leg(
         &mut self,
         call: &mut Call,
         to: &DialTo,
@@ -297,13 +331,10 @@ impl Switch {
         };
         let id: LegId = self.ids.next(self.now);
         let role = if agent.is_some() { Role::Agent } else { Role::Callee };
-        let leg = self.new_leg(id, role, address.clone(), agent.clone(), session, media);
-        self.sessions.insert(session, (call.id, id));
-        self.legs.insert(leg.media.port, (call.id, id));
         call.trunks.extend(address.trunk.clone());
-        call.legs.insert(id, leg);
+        let leg = self.new_leg(id, role, address, agent, session, media);
+        self.add_leg(call, leg);
         self.open_media(call, id, Some(ring.peer));
-        self.emit(Some(call.id), Fact::LegAdded { leg: id, role, to: address, agent });
         self.count_agent_legs(call, id);
         Ok(id)
     }
@@ -595,10 +626,15 @@ impl Switch {
                 // The engine closed a live port: its sockets failed.
                 LegState::Trying | LegState::Ringing | LegState::Answered => Cause::new(What::Failed, Party::Switch),
             };
-            switch.legs.remove(&found.media.port);
-            switch.ports.release(switch.now, call.engine, found.media.local.port());
+            switch.release_port(found.media.port);
             switch.emit(Some(call.id), Fact::LegEnded { leg, cause, stats });
         });
+    }
+
+    pub(super) fn release_port(&mut self, port: PortId) {
+        if let Some(place) = self.legs.remove(&port) {
+            self.ports.release(self.now, place.engine, place.rtp);
+        }
     }
 
     /// Ends the whole call: every leg, the queue place, the recording. The first cause is the call's.
@@ -652,7 +688,7 @@ impl Switch {
         match event {
             MediaEvent::Latched { .. } => {}
             MediaEvent::Key { port, key, .. } => {
-                if let Some((call, leg)) = self.legs.get(&port).copied() {
+                if let Some(Place { call, leg, .. }) = self.legs.get(&port).copied() {
                     self.with_call(call, |switch, call| switch.on_key(call, leg, key));
                 }
             }
@@ -682,8 +718,8 @@ impl Switch {
     }
 
     /// A dead call costs ports and keeps an agent busy: it ends.
-    fn on_media_silent(&mut self, port: crate::media::PortId) {
-        let Some((call, leg)) = self.legs.get(&port).copied() else { return };
+    fn on_media_silent(&mut self, port: PortId) {
+        let Some(Place { call, leg, .. }) = self.legs.get(&port).copied() else { return };
         self.with_call(call, |switch, call| {
             let Some(found) = call.leg(leg).filter(|leg| leg.is_answered()) else { return };
             let cause = Cause::new(What::MediaTimeout, party_of(found.role));
@@ -692,14 +728,14 @@ impl Switch {
         });
     }
 
-    fn on_port_closed(&mut self, port: crate::media::PortId, stats: &PortStats) {
-        if let Some((call, leg)) = self.legs.get(&port).copied() {
+    fn on_port_closed(&mut self, port: PortId, stats: &PortStats) {
+        if let Some(Place { call, leg, .. }) = self.legs.get(&port).copied() {
             self.forget_leg(call, leg, Some(media_stats(stats)));
         }
     }
 
-    fn on_port_failed(&mut self, port: crate::media::PortId) {
-        let Some((call, leg)) = self.legs.get(&port).copied() else { return };
+    fn on_port_failed(&mut self, port: PortId) {
+        let Some(Place { call, leg, .. }) = self.legs.get(&port).copied() else { return };
         self.with_call(call, |switch, call| {
             let cause = Cause::with_status(What::Failed, Party::Switch, 503);
             switch.drop_leg(call, leg, cause);

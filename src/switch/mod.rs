@@ -44,7 +44,7 @@ use core::time::Duration;
 
 use crate::acd::Acd;
 use crate::event::{EVENT_VERSION, Event, Fact, Seq};
-use crate::ids::{CallId, Epoch, IdSource, LegId, RecordingId, SecretSource, TrunkName};
+use crate::ids::{AgentName, CallId, Epoch, IdSource, LegId, RecordingId, SecretSource, TrunkName};
 use crate::media::{MediaCommand, PlayId, PortId, RoomId};
 use crate::sip::endpoint::{self, Endpoint};
 use crate::sip::event::SessionId;
@@ -61,6 +61,7 @@ pub use snapshot::Counts;
 
 use arrival::Rates;
 use call::Call;
+use legs::Place;
 use request::Requests;
 use roster::Desks;
 use timer::{Timer, Timers};
@@ -106,15 +107,19 @@ pub struct Switch {
     calls: BTreeMap<CallId, Call>,
     sessions: BTreeMap<SessionId, (CallId, LegId)>,
     /// Legs by port, those that only owe their statistics included.
-    legs: BTreeMap<PortId, (CallId, LegId)>,
+    legs: BTreeMap<PortId, Place>,
     plays: BTreeMap<PlayId, (CallId, LegId)>,
-    recordings: BTreeMap<RecordingId, CallId>,
+    writing: BTreeMap<RecordingId, record::Writing>,
+    /// Wrap-up notes as far as the agent has typed them; kept with the wrap-up however it ends.
+    drafts: BTreeMap<AgentName, String>,
     ports: Ports,
     timers: Timers,
     requests: Requests,
     rates: Rates,
     /// Trunks that failed their probe or their registration.
     trunks_down: BTreeSet<TrunkName>,
+    /// Agents whose desktop lost its link.
+    unlinked: BTreeSet<AgentName>,
     /// Calls whose dialplan has something to say.
     restless: BTreeSet<CallId>,
     effects: VecDeque<Effect>,
@@ -154,12 +159,14 @@ impl Switch {
             sessions: BTreeMap::new(),
             legs: BTreeMap::new(),
             plays: BTreeMap::new(),
-            recordings: BTreeMap::new(),
+            writing: BTreeMap::new(),
+            drafts: BTreeMap::new(),
             ports: Ports::new(plan.media.port_first, plan.media.port_last, plan.media.engines),
             timers: Timers::default(),
             requests: Requests::default(),
             rates: Rates::default(),
             trunks_down: BTreeSet::new(),
+            unlinked: BTreeSet::new(),
             restless: BTreeSet::new(),
             effects: VecDeque::new(),
             seq: boot.last,
