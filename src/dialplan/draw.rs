@@ -25,14 +25,14 @@ pub fn outline(plan: &Dialplan) -> String {
     text.push('\n');
     let mut drawn = vec![false; plan.states.len()];
     drawn[plan.start.index()] = true;
-    let _ = writeln!(text, "{}", headline(plan.state(plan.start)));
+    let _ = writeln!(text, "{}", headline(plan, plan.state(plan.start)));
     // A stack in the place of recursion: a dialplan may be thousands of states deep.
     let mut open = children(plan, plan.start, "");
     while let Some(branch) = open.pop() {
         let (joint, below) = if branch.last { ("└─", "   ") } else { ("├─", "│  ") };
         let state = plan.state(branch.to);
         let first = !core::mem::replace(&mut drawn[branch.to.index()], true);
-        let target = if first { headline(state) } else { format!("{} ↑", state.name) };
+        let target = if first { headline(plan, state) } else { format!("{} ↑", state.name) };
         let _ = writeln!(text, "{}{joint} {} → {target}", branch.indent, branch.labels);
         if first {
             open.extend(children(plan, branch.to, &format!("{}{below}", branch.indent)));
@@ -78,8 +78,8 @@ fn grouped(edges: Vec<Edge>) -> Vec<(String, StateId)> {
     grouped
 }
 
-fn headline(state: &State) -> String {
-    let mut line = format!("{}: {}", state.name, summary(&state.action));
+fn headline(plan: &Dialplan, state: &State) -> String {
+    let mut line = format!("{}: {}", state.name, summary(plan, &state.action));
     if let Some(visits) = state.visits {
         let _ = write!(line, " (at most {} times)", visits.max);
     }
@@ -90,14 +90,15 @@ fn headline(state: &State) -> String {
 }
 
 /// The action in a few words: `queue service`.
-pub fn summary(action: &Action) -> String {
+pub fn summary(plan: &Dialplan, action: &Action) -> String {
     let name = action.name();
     match action {
         Action::Play(play) => format!("{name} {}", speech(&play.prompts)),
         Action::Menu(menu) => format!("{name} {}", speech(&menu.ask.prompts)),
         Action::Collect(collect) | Action::Secure(collect) => format!("{name} {}", speech(&collect.ask.prompts)),
         Action::Set(set) => {
-            let values: Vec<_> = set.values.iter().map(|(_, value)| value.text()).collect();
+            let values: Vec<_> =
+                set.values.iter().map(|(var, value)| format!("{} = {}", plan.var(*var).name, value.text())).collect();
             format!("{name} {}", values.join(", "))
         }
         Action::Branch(branch) => {
@@ -120,8 +121,10 @@ pub fn summary(action: &Action) -> String {
             Destination::Of(number) => format!("{name} {}", number.text()),
         },
         Action::Voicemail(voicemail) => format!("{name} {}", voicemail.mailbox),
-        Action::Page(_) => name.to_string(),
-        Action::Return(_) => name.to_string(),
+        Action::Page(page) => format!("{name} {}", page.name),
+        Action::Return(outcome) => {
+            format!("{name} {}", plan.returns.get(outcome.index()).map_or("", |outcome| outcome))
+        }
         Action::Hangup(prompts) if prompts.0.is_empty() => name.to_string(),
         Action::Hangup(prompts) => format!("{name} {}", speech(prompts)),
     }
@@ -151,7 +154,7 @@ pub fn mermaid(plan: &Dialplan) -> String {
     let mut text = String::from("flowchart TD\n");
     for id in plan.ids() {
         let state = plan.state(id);
-        let label = format!("<b>{}</b><br/>{}", escaped(&state.name), escaped(&summary(&state.action)));
+        let label = format!("<b>{}</b><br/>{}", escaped(&state.name), escaped(&summary(plan, &state.action)));
         let (open, close) = match state.action {
             Action::Menu(_) | Action::Branch(_) | Action::Hours(_) => ("{\"", "\"}"),
             Action::Queue(_) | Action::Dial(_) => ("([\"", "\"])"),
@@ -199,10 +202,10 @@ mod tests {
             "\
 weather — Weather line: nobody to talk to, and it says so
 city: menu choose_city
-├─ key 1 → beijing: set \"Beijing\"
+├─ key 1 → beijing: set city = \"Beijing\"
 │  └─ next → tell: play weather/[city]
 │     └─ next → bye: hangup
-├─ key 2 → shanghai: set \"Shanghai\"
+├─ key 2 → shanghai: set city = \"Shanghai\"
 │  └─ next → tell ↑
 └─ timeout, failed → bye ↑
 "
@@ -222,7 +225,9 @@ city: menu choose_city
                     let arrow = format!("  s{} -->|\"", id.index());
                     let to = format!("| s{}", edge.to.index());
                     let drawn = |line: &str| {
-                        line.starts_with(&arrow) && line.ends_with(&to) && line.contains(&edge.label.to_string())
+                        line.starts_with(&arrow)
+                            && line.ends_with(&to)
+                            && line.contains(&escaped(&edge.label.to_string()))
                     };
                     assert!(
                         flow.lines().any(drawn) || edge.label.to_string().contains('#'),

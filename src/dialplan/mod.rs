@@ -146,6 +146,7 @@ mod load;
 pub mod model;
 mod parse;
 mod sandbox;
+pub mod scenario;
 mod table;
 mod typing;
 pub mod value;

@@ -583,6 +583,7 @@ pub struct Voicemail {
 #[derive(Clone, Debug)]
 pub struct Page {
     pub page: DialplanId,
+    pub name: DialplanName,
     /// The page's parameters, all of them, and their values here.
     pub give: Vec<(VarId, Expr)>,
     /// Variable here, result there.

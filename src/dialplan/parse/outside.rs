@@ -315,7 +315,13 @@ impl<'r> StateReader<'r, '_, '_> {
         let give = self.given(page, give.map(|mut give| give.take_rest()).unwrap_or_default());
         let take = self.taken(page, take.map(|mut take| take.take_rest()).unwrap_or_default());
         let outcomes = self.outcomes(page, outcomes, next);
-        Some(Action::Page(Box::new(Page { page: id, give: give?, take: take?, outcomes: outcomes? })))
+        Some(Action::Page(Box::new(Page {
+            page: id,
+            name: page.name.clone(),
+            give: give?,
+            take: take?,
+            outcomes: outcomes?,
+        })))
     }
 
     fn callee(&mut self, name: &Text<'_>) -> Option<(DialplanId, &'r Header<'r>)> {
