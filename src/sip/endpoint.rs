@@ -11,13 +11,13 @@ use core::time::Duration;
 
 use super::Message;
 use super::event::{SessionId, UaEvent};
-use super::flow::{Destination, FlowId, Listener, Source, Transmit, Transport};
+use super::flow::{Destination, FlowId, Listener, Source, Transmit};
 use super::invite::Invite;
+pub use super::resolve::{Hop, Resolve, ResolveId};
 use super::transaction::timer::Timers;
 use crate::ids::{AccountName, SecretSource};
 use crate::sdp::SessionDescription;
 use crate::time::Time;
-use std::net::SocketAddr;
 
 /// What the user agent is told once, and again after a reload.
 #[derive(Clone, Debug)]
@@ -76,29 +76,6 @@ pub enum Authorization {
     Challenged,
     /// The digest is wrong, or the account unknown. Reject with 403, and count it.
     Wrong,
-}
-
-/// A host name to look up (RFC 3263). Answer with `Endpoint::handle_resolved`, with nothing where it leads nowhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Resolve {
-    pub id: ResolveId,
-    pub host: String,
-    /// Given: no SRV look-up, only addresses (§4.2).
-    pub port: Option<u16>,
-    /// Given: no NAPTR look-up (§4.1).
-    pub transport: Option<Transport>,
-    /// A sips URI: only secured transports.
-    pub secure: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ResolveId(pub u64);
-
-/// One place where a name leads, in the order of preference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hop {
-    pub transport: Transport,
-    pub address: SocketAddr,
 }
 
 /// The user agent.

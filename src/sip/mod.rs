@@ -5,6 +5,9 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
+pub mod authenticator;
+pub mod carrier;
+pub mod dialog;
 pub mod digest;
 pub mod endpoint;
 pub mod event;
@@ -15,6 +18,7 @@ pub mod invite;
 pub mod message;
 pub mod method;
 pub mod request;
+pub mod resolve;
 pub mod transaction;
 pub mod uri;
 pub mod write;
