@@ -85,7 +85,7 @@ impl Dialog {
             id: DialogId { local_tag: local_tag.to_owned(), ..id },
             local: format!("{};tag={local_tag}", named(address(Name::To)?)),
             remote: with_tag(address(Name::From)?),
-            remote_target: target(invite)?,
+            remote_target: invited_target(invite)?,
             route_set: routes(invite)?,
             local_cseq: 0,
             remote_cseq: invite.cseq().ok().map(|cseq| cseq.number),
@@ -212,6 +212,15 @@ fn with_tag(address: NameAddr<'_>) -> String {
         Some(tag) => format!("{};tag={tag}", named(address)),
         None => named(address),
     }
+}
+
+/// Where requests to the caller go. One of RFC 2543 may have no Contact: then its From (RFC 2543 §6.13).
+fn invited_target(invite: &Message) -> Result<String, NoDialog> {
+    if invite.header(Name::Contact).is_some() {
+        return target(invite);
+    }
+    let from = invite.from().map_err(|_| NoDialog::Header)?;
+    Ok(from.uri().as_str().to_owned())
 }
 
 fn target(message: &Message) -> Result<String, NoDialog> {
