@@ -34,8 +34,7 @@ mod crash_tests;
 use core::fmt;
 use std::io;
 
-use serde::{Deserialize, Serialize};
-
+pub use crate::event::Seq;
 use crate::ids::Epoch;
 
 /// The truth: an append-only, durable sequence of records with one writer.
@@ -100,36 +99,6 @@ pub trait Fold: Send + Sync {
 
     /// The rows that one record puts or deletes. Records it does not know make none.
     fn rows(&self, seq: Seq, payload: &[u8]) -> Vec<RowChange>;
-}
-
-/// A record's position: 1 for the first, rising, never reused. A hole means that records were refused by a full
-/// disk and given up; it is never closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Seq(pub u64);
-
-impl Seq {
-    /// Before the first record.
-    pub const ZERO: Seq = Seq(0);
-    pub const FIRST: Seq = Seq(1);
-
-    pub const fn next(self) -> Seq {
-        Seq(self.0.saturating_add(1))
-    }
-
-    pub const fn prev(self) -> Seq {
-        Seq(self.0.saturating_sub(1))
-    }
-
-    pub const fn plus(self, records: u64) -> Seq {
-        Seq(self.0.saturating_add(records))
-    }
-}
-
-impl fmt::Display for Seq {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
 }
 
 /// Records to be made durable together. `first` is the number of the first; the others follow it.
