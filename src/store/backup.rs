@@ -320,3 +320,141 @@ fn at(path: &Path, source: io::Error) -> BackupError {
 const MANIFEST: &str = "manifest.json";
 const LEDGER: &str = "ledger";
 const CHUNK_BYTES: usize = 256 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Batch, Ledger};
+    use super::*;
+
+    const SEGMENT: u64 = 4_096;
+
+    struct Centre {
+        dir: tempfile::TempDir,
+        ledger: SegmentLedger,
+    }
+
+    fn open(path: &Path, boot: u128) -> SegmentLedger {
+        let disk = Directory::lock(path).unwrap();
+        SegmentLedger::open_on(Arc::new(disk), Epoch::from_u128(boot), SEGMENT).unwrap()
+    }
+
+    /// A centre with records in several segments and two files, one in a folder.
+    fn centre() -> Centre {
+        let dir = tempfile::tempdir().unwrap();
+        let mut centre = Centre { ledger: open(&dir.path().join("ledger"), 1), dir };
+        (0..50).for_each(|number| centre.append(number));
+        let recordings = centre.dir.path().join("recordings");
+        fs::create_dir_all(recordings.join("2026-11")).unwrap();
+        fs::write(recordings.join("2026-11/a.wav"), b"RIFF").unwrap();
+        fs::write(recordings.join("empty.wav"), b"").unwrap();
+        centre
+    }
+
+    impl Centre {
+        fn append(&mut self, number: u32) {
+            let text = format!("record {number} {}", "x".repeat(300));
+            let first = self.ledger.next_seq();
+            self.ledger.append(&Batch { first, records: &[text.as_bytes()] }).unwrap();
+        }
+
+        fn source(&self) -> BackupSource {
+            let at = |name: &str| self.dir.path().join(name);
+            BackupSource {
+                ledger: at("ledger"),
+                files: vec![("recordings".into(), at("recordings")), ("voicemail".into(), at("none-yet"))],
+                last: self.ledger.next_seq().prev(),
+                epoch: self.ledger.epoch(),
+            }
+        }
+
+        fn back_up(&self, source: &BackupSource) -> PathBuf {
+            let target = self.dir.path().join("backup");
+            backup(source, &target, Time::from_secs(5), |_, _| {}).unwrap();
+            target
+        }
+    }
+
+    fn contents(ledger: &dyn Ledger) -> Vec<super::super::Record> {
+        let mut tail = ledger.read(Seq::FIRST).unwrap();
+        std::iter::from_fn(|| tail.next().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_backup_made_while_records_arrive_restores_to_the_moment_it_was_asked_for() {
+        let mut centre = centre();
+        let source = centre.source();
+        let asked = contents(&centre.ledger);
+        (50..80).for_each(|number| centre.append(number));
+        let made = centre.back_up(&source);
+        let target = centre.dir.path().join("restored");
+        let mut seen = Vec::new();
+        let manifest = restore(&made, &target, |path, _| seen.push(path.to_owned())).unwrap();
+        assert_eq!((manifest.first_seq, manifest.last_seq), (Seq(1), Seq(50)));
+        assert!(seen.len() > 4 && seen.contains(&"files/recordings/2026-11/a.wav".to_owned()), "{seen:?}");
+        assert_eq!(fs::read(target.join("recordings/2026-11/a.wav")).unwrap(), b"RIFF");
+        assert_eq!(fs::read(target.join("recordings/empty.wav")).unwrap(), b"");
+
+        let mut restored = Centre { ledger: open(&target.join("ledger"), 2), dir: tempfile::tempdir().unwrap() };
+        assert_eq!(contents(&restored.ledger), asked);
+        restored.append(50);
+        assert_eq!(restored.ledger.next_seq(), Seq(52));
+    }
+
+    #[test]
+    fn an_empty_centre_is_backed_up_and_restored_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let centre = Centre { ledger: open(&dir.path().join("ledger"), 1), dir };
+        let made = centre.back_up(&centre.source());
+        let manifest = restore(&made, &centre.dir.path().join("restored"), |_, _| {}).unwrap();
+        assert_eq!((manifest.last_seq, manifest.files), (Seq::ZERO, vec![]));
+    }
+
+    #[test]
+    fn a_changed_file_a_missing_one_and_a_missing_manifest_are_named() {
+        let centre = centre();
+        let made = centre.back_up(&centre.source());
+        let target = centre.dir.path().join("restored");
+        let refused = || restore(&made, &target, |_, _| {}).unwrap_err().to_string();
+
+        fs::write(made.join("files/recordings/2026-11/a.wav"), b"RIFX").unwrap();
+        assert!(refused().contains("`files/recordings/2026-11/a.wav` differs"), "{}", refused());
+        fs::remove_file(made.join("files/recordings/2026-11/a.wav")).unwrap();
+        assert!(refused().contains("a.wav"), "{}", refused());
+        fs::remove_file(made.join(MANIFEST)).unwrap();
+        assert!(refused().contains("no finished backup"), "{}", refused());
+        assert!(!target.exists(), "nothing is restored from a damaged backup");
+    }
+
+    #[test]
+    fn a_manifest_that_leads_out_of_the_backup_is_refused() {
+        let centre = centre();
+        let made = centre.back_up(&centre.source());
+        let good = fs::read_to_string(made.join(MANIFEST)).unwrap();
+        for path in ["../secret", "/etc/hostname", "files/../../x", "manifest.json", "files/"] {
+            fs::write(made.join(MANIFEST), good.replace("files/recordings/empty.wav", path)).unwrap();
+            assert!(matches!(verify(&made), Err(BackupError::Path(_) | BackupError::Io { .. })), "{path}");
+        }
+        fs::write(made.join(MANIFEST), good.replacen("\"v\": 1", "\"v\": 2", 1)).unwrap();
+        assert!(matches!(verify(&made), Err(BackupError::Version(2))));
+    }
+
+    #[test]
+    fn a_ledger_shorter_than_the_manifest_says_is_refused() {
+        let centre = centre();
+        let made = centre.back_up(&centre.source());
+        let manifest = fs::read_to_string(made.join(MANIFEST)).unwrap();
+        fs::write(made.join(MANIFEST), manifest.replace("\"last_seq\": 50", "\"last_seq\": 60")).unwrap();
+        assert!(verify(&made).is_err());
+    }
+
+    #[test]
+    fn nothing_that_exists_is_overwritten() {
+        let centre = centre();
+        let made = centre.back_up(&centre.source());
+        assert!(matches!(backup(&centre.source(), &made, Time::EPOCH, |_, _| {}), Err(BackupError::TargetExists(_))));
+        assert!(matches!(restore(&made, centre.dir.path(), |_, _| {}), Err(BackupError::TargetNotEmpty(_))));
+        let odd = BackupSource { files: vec![("../up".into(), made.clone())], ..centre.source() };
+        let fresh = centre.dir.path().join("fresh");
+        assert!(matches!(backup(&odd, &fresh, Time::EPOCH, |_, _| {}), Err(BackupError::Path(_))));
+    }
+}
