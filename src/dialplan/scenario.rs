@@ -39,16 +39,15 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
-
 use crate::finding::{Finding, Source, nearest};
 use crate::ids::{HoursName, Language, PromptName, QueueName};
 use crate::time::Time;
 
 use super::facts::{CustomerFacts, QueueFacts};
 use super::model::{Book, Dialplan, DialplanId, EdgeLabel, OutcomeId, StateId, VarId};
-use super::table::{Findings, Item, Table, Text, document, integer, table, text, wrong};
+use super::table::{
+    Datetime, DeTable, DeValue, Findings, Item, Offset, Spanned, Table, Text, document, integer, table, text, wrong,
+};
 use super::value::{Date, Key, Value};
 
 /// One test file.
@@ -538,11 +537,11 @@ fn json(value: &DeValue<'_>) -> serde_json::Value {
 }
 
 /// An offset date-time of TOML (RFC 3339) as an instant, seconds precise; `None` before 1970 or without an offset.
-fn instant(when: &toml::value::Datetime) -> Option<Time> {
+fn instant(when: &Datetime) -> Option<Time> {
     let (date, time, offset) = (when.date?, when.time?, when.offset?);
     let offset_minutes = match offset {
-        toml::value::Offset::Z => 0,
-        toml::value::Offset::Custom { minutes } => i64::from(minutes),
+        Offset::Z => 0,
+        Offset::Custom { minutes } => i64::from(minutes),
     };
     // Days since the epoch (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
     let (month, day) = (i64::from(date.month), i64::from(date.day));

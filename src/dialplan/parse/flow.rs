@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use toml::de::DeValue;
-
 use crate::finding::nearest;
 use crate::ids::{HoursName, Language};
 
@@ -11,7 +9,7 @@ use super::super::model::{
     Action, Branch, Choose, Consent, Hours, LanguageChoice, OutcomeId, Play, Prompts, ScriptStep, Set, StateId, VarId,
 };
 use super::super::sandbox::{Script, ScriptVar};
-use super::super::table::{Item, table, text, wrong};
+use super::super::table::{DeValue, Item, table, text, wrong};
 use super::super::typing::a;
 use super::super::value::Type;
 use super::header::names;
