@@ -29,10 +29,14 @@ fn folder(name: &str) -> PathBuf {
 }
 
 fn sources(name: &str) -> Vec<Source> {
+    files(name, |file| file.ends_with(".toml") && !file.ends_with(".test.toml"))
+}
+
+fn files(name: &str, wanted: impl Fn(&str) -> bool) -> Vec<Source> {
     let mut files: Vec<_> = std::fs::read_dir(folder(name))
         .expect("the corpus is there")
         .map(|entry| entry.expect("is readable").path())
-        .filter(|path| path.to_string_lossy().ends_with(".toml") && !path.to_string_lossy().ends_with(".test.toml"))
+        .filter(|path| wanted(&path.to_string_lossy()))
         .collect();
     files.sort();
     files
@@ -80,6 +84,17 @@ pub(super) fn good() -> Book {
 #[test]
 fn no_good_dialplan_is_refused() {
     assert!(good().len() >= 5);
+}
+
+#[test]
+fn the_tests_beside_the_good_dialplans_are_read() {
+    let book = good();
+    let tests = files("good", |file| file.ends_with(".test.toml"));
+    assert!(!tests.is_empty());
+    for source in &tests {
+        let read = super::scenario::read_scenarios(source, &book).expect("names only what is there");
+        assert!(!read.scenarios.is_empty(), "{}", source.file);
+    }
 }
 
 #[test]

@@ -123,7 +123,7 @@ impl<'r> StateReader<'r, '_, '_> {
         Some(Template(parts))
     }
 
-    #[allow(clippy::option_option, reason = "left out and refused are two things")]
+    /// `Some(None)` where the key is left out, `None` after a finding.
     fn method(&mut self) -> Option<Option<Method>> {
         let Some(written) = self.table.text("method", self.findings) else { return Some(None) };
         let found = Method::ALL.into_iter().find(|known| known.name() == written.text);
