@@ -1,0 +1,1 @@
+//! Scenarios and storms in virtual time.
