@@ -1,5 +1,157 @@
 //! Every bound in one place, by module. Each has a refusal where it is reached and a test that reaches it.
 
+/// The vocabulary: [`crate::event`].
+pub mod event {
+    /// Past contacts that travel on a customer's card.
+    pub const CARD_HISTORY: usize = 10;
+}
+
+/// The media plane: [`crate::media`], [`crate::rtp`], [`crate::audio`].
+pub mod media {
+    use core::time::Duration;
+
+    /// Slots of one room: legs, players and recording tracks together. One bit each in the hear matrix.
+    pub const SLOTS_PER_ROOM: usize = 64;
+    /// Rooms one engine holds.
+    pub const ROOMS_PER_ENGINE: usize = 20_000;
+    /// Sounds in one play list.
+    pub const SOUNDS_PER_PLAY: usize = 256;
+    /// Payload formats a leg takes at once.
+    pub const FORMATS_PER_PORT: usize = 8;
+    /// Keys waiting to be sent on one leg.
+    pub const KEYS_QUEUED: usize = 64;
+    /// Packets the jitter buffer of one leg holds.
+    pub const JITTER_PACKETS: usize = 32;
+    /// The largest RTP or RTCP datagram we read, in bytes: an Ethernet frame.
+    pub const DATAGRAM_BYTES: usize = 1_500;
+    /// Phases of 20 ms an engine makes up for after a stall; what lies further back is counted and skipped.
+    pub const PHASES_CAUGHT_UP: u64 = 10;
+    /// A recording file may not grow beyond this: WAV counts bytes in 32 bits. About 18 hours of stereo.
+    pub const RECORDING_BYTES: u64 = 2_000_000_000;
+    /// Batches waiting for the disk before a recording is given up as failed, one batch being at most a second.
+    pub const RECORDING_BATCHES_QUEUED: usize = 4_096;
+    /// The shortest and the longest key we send (RFC 4733 counts 16 bits of clock ticks: 8.19 s).
+    pub const KEY_SPAN: (Duration, Duration) = (Duration::from_millis(40), Duration::from_millis(6_000));
+}
+
+// store
+
+/// Bytes of one ledger segment, preallocated: large enough that a roll is rare, small enough to copy at leisure.
+pub const LEDGER_SEGMENT_BYTES: u64 = 64 << 20;
+/// Bytes of one record. Recordings and other bulk are files, never records.
+pub const LEDGER_RECORD_BYTES: usize = 256 << 10;
+/// Bytes of one batch with its framing.
+pub const LEDGER_BATCH_BYTES: usize = 4 << 20;
+/// Records of one batch.
+pub const LEDGER_BATCH_RECORDS: usize = 16_384;
+/// Records that may wait for the disk: about 40 s of a busy thousand-seat centre. Beyond, submission is refused.
+pub const WRITER_QUEUE_RECORDS: usize = 65_536;
+/// Bytes that may wait for the disk.
+pub const WRITER_QUEUE_BYTES: usize = 64 << 20;
+/// Bytes of one row of the view (sled slows beyond).
+pub const VIEW_ROW_BYTES: usize = 64 << 10;
+/// Rows that one read of the view returns at most; callers page on.
+pub const VIEW_PAGE_ROWS: usize = 10_000;
+/// Files in one backup.
+pub const BACKUP_FILES: usize = 1_000_000;
+
+// crm
+
+/// Bytes of an imported text.
+pub const IMPORT_BYTES: usize = 64 << 20;
+/// Rows of one import.
+pub const IMPORT_ROWS: usize = 200_000;
+/// Findings that one import reports before it stops counting them one by one.
+pub const IMPORT_FINDINGS: usize = 200;
+/// Fields of one CSV row.
+pub const CSV_FIELDS: usize = 128;
+/// Bytes of one text field of a customer or user (name, attribute value).
+pub const CRM_FIELD_BYTES: usize = 1_024;
+/// Bytes of a customer's notes.
+pub const CRM_NOTES_BYTES: usize = 16 << 10;
+/// Phones of one customer.
+pub const CRM_PHONES: usize = 16;
+/// Attributes of one customer.
+pub const CRM_ATTRIBUTES: usize = 64;
+/// Candidates shown where a number matches several customers.
+pub const CRM_CANDIDATES: usize = 20;
+/// Skills of one agent.
+pub const AGENT_SKILLS: usize = 64;
+/// Past contacts that travel on a customer's card.
+pub const CARD_HISTORY: usize = 10;
+
+/// The SIP codec. They hold before any typed view reads, so that a hostile message costs microseconds.
+pub mod sip {
+    /// A whole message, head and body, in bytes. Past it: 513 on a stream or WebSocket, and the stream closes.
+    pub const MESSAGE_BYTES: usize = 64 * 1024;
+    /// Header lines in a message. Past it: 513.
+    pub const HEADERS: usize = 256;
+    /// One header line with its folded continuations, in bytes (a STIR Identity header needs about 1 kB). Past it: 513.
+    pub const HEADER_BYTES: usize = 8 * 1024;
+    /// Elements of a list (Via, Route, Record-Route, Contact), over all lines of that name. Past it: 513.
+    pub const LIST_ELEMENTS: usize = 128;
+    /// Nonces whose use counts are remembered. Past it the oldest is forgotten, and answers to it are stale.
+    pub const DIGEST_NONCES: usize = 16_384;
+}
+
+/// Session descriptions. Past any of them the description is unreadable: 400 to an INVITE, a failed call from an answer.
+pub mod sdp {
+    /// A description, in bytes. A browser's is about 6 kB.
+    pub const BYTES: usize = 16 * 1024;
+    /// `m=` lines.
+    pub const MEDIA: usize = 16;
+    /// `a=` lines.
+    pub const ATTRIBUTES: usize = 512;
+    /// Formats of one `m=` line that are looked at; the rest are ignored.
+    pub const FORMATS: usize = 64;
+}
+
+/// The SIP user agent: transactions, sessions, registrations.
+pub mod ua {
+    use core::time::Duration;
+
+    /// Sessions (calls' legs) at once. Past it: 503 with Retry-After to an INVITE, a refusal to the switch.
+    pub const SESSIONS: usize = 20_000;
+    /// Client and server transactions at once, each kind. Past it: 503 without a transaction, a refusal to the switch.
+    pub const TRANSACTIONS: usize = 65_536;
+    /// Contacts of one fork. Past it the further ones are not rung.
+    pub const TARGETS: usize = 16;
+    /// Dialogs one INVITE may make by forking beyond us. Past it a further 2xx is acknowledged and ended at once,
+    /// without being remembered.
+    pub const FORKS: usize = 32;
+    /// Addresses tried for one request.
+    pub const HOPS: usize = 8;
+    /// Host names waiting for the resolver. Past it the request fails as unreachable.
+    pub const RESOLVING: usize = 4_096;
+    /// How long the resolver may take.
+    pub const RESOLVE_TIME: Duration = Duration::from_secs(10);
+    /// Routes of one dialog. Past it the message that would make it is refused: 400.
+    pub const ROUTES: usize = 32;
+    /// Authentication rounds of one request, a stale nonce included.
+    pub const CHALLENGES: u8 = 3;
+    /// Addresses of record with bindings. Past it: 503 to the REGISTER.
+    pub const REGISTRATIONS: usize = 50_000;
+    /// Contacts of one address of record. Past it: 403 to the REGISTER.
+    pub const CONTACTS: usize = 10;
+    /// The longest Contact URI that is bound, in bytes. Past it: 400.
+    pub const CONTACT_BYTES: usize = 1_024;
+    /// Trunks that we register to or watch.
+    pub const TRUNKS: usize = 1_000;
+    /// Events and messages waiting to be polled. The owner drains after each input, so this is reached by a defect only;
+    /// past it the oldest is kept and new requests are refused with 503.
+    pub const BACKLOG: usize = 4_096;
+}
+// The foreign side: `sim` phones and trunks, and `load`.
+
+/// Transactions that one simulated phone or trunk keeps, each way. Beyond it requests out are refused and
+/// requests in are dropped (the far side repeats them).
+pub const SIM_EXCHANGES: usize = 16_384;
+/// Calls of one simulated desk phone; the next one in is answered 486.
+pub const SIM_PHONE_CALLS: usize = 8;
+/// Calls of one simulated trunk; the next one in is answered 503, the next one out is refused.
+pub const SIM_TRUNK_CALLS: usize = 4_096;
+/// Reports and datagrams that a simulated phone holds for its driver; the oldest report is dropped first.
+pub const SIM_REPORTS: usize = 65_536;
 // acd
 
 use core::time::Duration;
@@ -34,3 +186,29 @@ pub const ACD_VERDICT_BYTES: usize = 1_000;
 pub const ACD_SCORES: usize = 20;
 /// Rival calls that an explanation keeps, best first.
 pub const ACD_RIVALS: usize = 6;
+// Configuration (`plan`, `config`). Reached: an error with the place, and the running plan stays.
+
+/// Bytes of `strowger.toml`.
+pub const CONFIG_BYTES: usize = 4 * 1024 * 1024;
+/// Characters of a name of a trunk, queue, skill, reason or code.
+pub const NAME_CHARS: usize = 64;
+/// Entries of one kind: trunks, numbers, routes, queues, hours.
+pub const CONFIG_ENTRIES: usize = 10_000;
+// Dialplans (`dialplan`).
+
+/// Work a `script` state may do, in Rhai operations; more leaves by `failed`.
+pub const SCRIPT_OPERATIONS: u64 = 20_000;
+/// Nesting of an expression or a script; deeper is a finding.
+pub const EXPRESSION_DEPTH: usize = 32;
+/// Bytes of one dialplan file.
+pub const DIALPLAN_BYTES: usize = 1 << 20;
+/// States of one dialplan.
+pub const DIALPLAN_STATES: usize = 2_000;
+/// Variables of one dialplan, parameters and results included.
+pub const DIALPLAN_VARS: usize = 256;
+/// Dialplan files of one plan.
+pub const DIALPLANS: usize = 1_000;
+/// Pages in pages; deeper is a finding.
+pub const DIALPLAN_PAGE_DEPTH: usize = 16;
+/// Findings kept of one load: whoever has more mends these first.
+pub const DIALPLAN_FINDINGS: usize = 500;

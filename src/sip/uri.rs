@@ -1,0 +1,358 @@
+//! URIs as they stand in SIP: sip, sips, tel, and any other scheme kept whole (RFC 3261 §19.1, RFC 3966).
+
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::borrow::Cow;
+
+use memchr::memchr;
+
+use super::Invalid;
+use super::header::Params;
+use super::header::scan::decimal;
+
+/// A borrowed URI. The text stays as it came, so `%40` or `transport=udp` are never rewritten.
+#[derive(Clone, Copy, Debug)]
+pub struct Uri<'a> {
+    raw: &'a str,
+    scheme: Scheme,
+    user: Option<&'a str>,
+    password: Option<&'a str>,
+    host: Host<'a>,
+    port: Option<u16>,
+    params: &'a str,
+    headers: &'a str,
+}
+
+/// What kind of URI it is. A server answers 416 to an `Other` it is asked to call (RFC 3261 §8.2.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    Sip,
+    Sips,
+    Tel,
+    Other,
+}
+
+/// A host as written: a name, an IPv4 address, or an IPv6 address in brackets. Compared without case.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Host<'a>(&'a str);
+
+impl<'a> Uri<'a> {
+    /// Reads a URI that stands alone: no angle brackets, no white space round it.
+    ///
+    /// Lenient where the wire is (underscores in host names, `sip:@host`, broken `%` escapes, raw UTF-8 in the user part),
+    /// strict where leniency would let one URI pass for another.
+    pub fn parse(raw: &'a str) -> Result<Uri<'a>, Invalid> {
+        if raw.bytes().any(|b| b <= b' ' || matches!(b, 0x7f | b'<' | b'>' | b'"')) {
+            return Err(Invalid::Uri("a space, a control character, a quote or an angle bracket stands in it"));
+        }
+        let (scheme, rest) = raw.split_once(':').ok_or(Invalid::Uri("it has no scheme"))?;
+        if !is_scheme(scheme) {
+            return Err(Invalid::Uri("its scheme has a character that no scheme has"));
+        }
+        match Scheme::of(scheme) {
+            kind @ (Scheme::Sip | Scheme::Sips) => Uri::parse_sip(raw, kind, rest),
+            Scheme::Tel => Uri::parse_tel(raw, rest),
+            Scheme::Other => Ok(Uri { raw, ..Uri::EMPTY }),
+        }
+    }
+
+    fn parse_sip(raw: &'a str, scheme: Scheme, rest: &'a str) -> Result<Uri<'a>, Invalid> {
+        // The user part may hold `;` and `?` (RFC 4475 §3.1.1.9), so the `@` is looked for first.
+        let (userinfo, rest) = match rest.split_once('@') {
+            Some((userinfo, rest)) => (Some(userinfo), rest),
+            None => (None, rest),
+        };
+        let (user, password) = match userinfo.map(|u| u.split_once(':').map_or((u, None), |(u, p)| (u, Some(p)))) {
+            Some(("", _)) | None => (None, None),
+            Some((user, password)) => (Some(user), password),
+        };
+        let (rest, headers) = rest.split_once('?').unwrap_or((rest, ""));
+        let (host_port, params) = rest.split_once(';').unwrap_or((rest, ""));
+        let (host, port) = Host::parse_with_port(host_port)?;
+        Ok(Uri { raw, scheme, user, password, host, port, params, headers })
+    }
+
+    fn parse_tel(raw: &'a str, rest: &'a str) -> Result<Uri<'a>, Invalid> {
+        let (number, params) = rest.split_once(';').unwrap_or((rest, ""));
+        if number.is_empty() {
+            return Err(Invalid::Uri("the number is empty"));
+        }
+        Ok(Uri { raw, scheme: Scheme::Tel, user: Some(number), params, ..Uri::EMPTY })
+    }
+
+    const EMPTY: Uri<'static> = Uri {
+        raw: "",
+        scheme: Scheme::Other,
+        user: None,
+        password: None,
+        host: Host(""),
+        port: None,
+        params: "",
+        headers: "",
+    };
+
+    /// The whole URI as it came.
+    pub const fn as_str(&self) -> &'a str {
+        self.raw
+    }
+
+    pub const fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The user part of a SIP URI, the number of a tel URI, escapes kept. `john.doe`, `+15551234567;npdi;rn=…`.
+    pub const fn user(&self) -> Option<&'a str> {
+        self.user
+    }
+
+    /// The user part with `%HH` undone; bytes that are not UTF-8 become U+FFFD.
+    pub fn user_text(&self) -> Option<Cow<'a, str>> {
+        self.user.map(unescape)
+    }
+
+    pub const fn password(&self) -> Option<&'a str> {
+        self.password
+    }
+
+    /// Empty for tel and other schemes.
+    pub const fn host(&self) -> Host<'a> {
+        self.host
+    }
+
+    /// The port as written. Absent is not 5060: it lets DNS decide (RFC 3263).
+    pub const fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    pub const fn params(&self) -> Params<'a> {
+        Params::new(self.params.as_bytes())
+    }
+
+    /// What follows `?`, as written: `Replaces=…&Subject=…`.
+    pub const fn headers_text(&self) -> &'a str {
+        self.headers
+    }
+
+    /// The URI's headers as (name, value), escapes undone.
+    pub fn headers(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + use<'a> {
+        self.headers.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (unescape(name), unescape(value))
+        })
+    }
+
+    /// `lr` is there: the next hop is a loose router (RFC 3261 §16.12). `lr=on` counts.
+    pub fn is_loose_router(&self) -> bool {
+        self.params().has("lr")
+    }
+
+    /// RFC 3261 §19.1.4: do both URIs name the same resource? Not transitive, so it is not `==`.
+    pub fn is_equivalent(&self, other: &Uri<'_>) -> bool {
+        match (self.scheme, other.scheme) {
+            (Scheme::Sip, Scheme::Sip) | (Scheme::Sips, Scheme::Sips) => self.is_equivalent_sip(other),
+            (Scheme::Tel, Scheme::Tel) => self.is_equivalent_tel(other),
+            (Scheme::Other, Scheme::Other) => self.raw == other.raw,
+            _ => false,
+        }
+    }
+
+    fn is_equivalent_sip(&self, other: &Uri<'_>) -> bool {
+        same_option(self.user, other.user, false)
+            && same_option(self.password, other.password, false)
+            && self.host.is_same(&other.host)
+            && self.port == other.port
+            && same_params(self.params(), other.params(), &["user", "ttl", "method", "maddr", "transport"])
+            && self.holds_headers_of(other)
+            && other.holds_headers_of(self)
+    }
+
+    /// RFC 3966 §4: visual separators say nothing, parameters other than these three are compared where both have them.
+    fn is_equivalent_tel(&self, other: &Uri<'_>) -> bool {
+        let digits = |uri: &Uri<'_>| -> Vec<u8> {
+            let number = uri.user.unwrap_or_default().bytes();
+            number.filter(|b| !matches!(b, b'-' | b'.' | b'(' | b')')).map(|b| b.to_ascii_lowercase()).collect()
+        };
+        digits(self) == digits(other) && same_params(self.params(), other.params(), &["phone-context", "ext", "isub"])
+    }
+
+    fn holds_headers_of(&self, other: &Uri<'_>) -> bool {
+        other.headers().all(|(name, value)| self.headers().any(|(n, v)| n.eq_ignore_ascii_case(&name) && v == value))
+    }
+}
+
+impl fmt::Display for Uri<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.raw)
+    }
+}
+
+impl Scheme {
+    fn of(text: &str) -> Scheme {
+        if text.eq_ignore_ascii_case("sip") {
+            Scheme::Sip
+        } else if text.eq_ignore_ascii_case("sips") {
+            Scheme::Sips
+        } else if text.eq_ignore_ascii_case("tel") {
+            Scheme::Tel
+        } else {
+            Scheme::Other
+        }
+    }
+}
+
+impl<'a> Host<'a> {
+    /// `host`, `host:port`, `[v6]`, `[v6]:port`.
+    pub fn parse_with_port(text: &'a str) -> Result<(Host<'a>, Option<u16>), Invalid> {
+        let host_len = if text.starts_with('[') {
+            memchr(b']', text.as_bytes()).map(|at| at + 1).ok_or(Invalid::Uri("the IPv6 address has no `]`"))?
+        } else {
+            memchr(b':', text.as_bytes()).unwrap_or(text.len())
+        };
+        let (host, port) = text.split_at_checked(host_len).ok_or(Invalid::Uri("the host cannot be read"))?;
+        let (host, port) = (Host::parse(host.trim_end())?, port.trim());
+        if port.is_empty() {
+            return Ok((host, None));
+        }
+        let digits = port.strip_prefix(':').ok_or(Invalid::Uri("after the host something stands that is no port"))?;
+        let port = decimal(digits.trim().as_bytes(), u64::from(u16::MAX)).and_then(|p| u16::try_from(p).ok());
+        Ok((host, Some(port.ok_or(Invalid::Uri("the port is not a number up to 65535"))?)))
+    }
+
+    /// A host alone; IPv6 in brackets.
+    pub fn parse(text: &'a str) -> Result<Host<'a>, Invalid> {
+        if let Some(v6) = text.strip_prefix('[') {
+            let v6 = v6.strip_suffix(']').ok_or(Invalid::Uri("the IPv6 address has no `]`"))?;
+            v6.parse::<Ipv6Addr>().map_err(|_| Invalid::Uri("that is no IPv6 address"))?;
+            return Ok(Host(text));
+        }
+        let name_byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+        if text.is_empty() || !text.bytes().all(name_byte) {
+            return Err(Invalid::Uri("the host is empty or has a character that no host has"));
+        }
+        Ok(Host(text))
+    }
+
+    /// As written; IPv6 with its brackets.
+    pub const fn as_str(&self) -> &'a str {
+        self.0
+    }
+
+    /// The address, where the host is one and not a name.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self.0.strip_prefix('[') {
+            Some(v6) => v6.strip_suffix(']')?.parse().ok().map(IpAddr::V6),
+            None => self.0.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
+        }
+    }
+
+    /// Names without case, addresses by value (`[::1]` is `[0:0::1]`).
+    pub fn is_same(&self, other: &Host<'_>) -> bool {
+        self.0.eq_ignore_ascii_case(other.0) || self.ip().is_some_and(|ip| other.ip() == Some(ip))
+    }
+}
+
+impl fmt::Display for Host<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// Undoes `%HH`. A broken escape stays as it is; bytes that are not UTF-8 become U+FFFD. Borrows where there is no escape.
+pub fn unescape(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
+    let out: Vec<u8> = Unescaped { rest: text.as_bytes() }.map(|(byte, _)| byte).collect();
+    match String::from_utf8(out) {
+        Ok(text) => Cow::Owned(text),
+        Err(error) => Cow::Owned(String::from_utf8_lossy(error.as_bytes()).into_owned()),
+    }
+}
+
+/// Escapes what may not stand in a user part (RFC 3261 §25.1 `user`): `alice@corp` → `alice%40corp`.
+pub fn escape_user(text: &str) -> Cow<'_, str> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/".contains(&b);
+    escape(text, plain)
+}
+
+/// Escapes what may not stand in a URI's header value (RFC 3261 §25.1 `hvalue`): for `Refer-To: <sip:…?Replaces=…>`.
+pub fn escape_header_value(text: &str) -> Cow<'_, str> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.!~*'()[]/?:+$".contains(&b);
+    escape(text, plain)
+}
+
+fn escape(text: &str, plain: impl Fn(u8) -> bool) -> Cow<'_, str> {
+    use core::fmt::Write;
+    if text.bytes().all(&plain) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for byte in text.bytes() {
+        if plain(byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}"); // writing to a String cannot fail
+        }
+    }
+    Cow::Owned(out)
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+}
+
+/// Bytes with `%HH` undone, and whether a byte came from an escape.
+struct Unescaped<'a> {
+    rest: &'a [u8],
+}
+
+impl Iterator for Unescaped<'_> {
+    type Item = (u8, bool);
+
+    fn next(&mut self) -> Option<(u8, bool)> {
+        let hex = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
+        if let [b'%', high, low, rest @ ..] = self.rest
+            && let (Some(high), Some(low)) = (hex(*high), hex(*low))
+        {
+            self.rest = rest;
+            return Some((high << 4 | low, true));
+        }
+        let (first, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some((*first, false))
+    }
+}
+
+/// RFC 3261 §19.1.4: a character outside `reserved` equals its escape; a reserved one does not.
+fn same_text(a: &str, b: &str, ignore_case: bool) -> bool {
+    let normal = |text: &str| -> Vec<(u8, bool)> {
+        Unescaped { rest: text.as_bytes() }
+            .map(|(byte, escaped)| {
+                let byte = if ignore_case { byte.to_ascii_lowercase() } else { byte };
+                (byte, escaped && b";/?:@&=+$,".contains(&byte))
+            })
+            .collect()
+    };
+    let equal = if ignore_case { a.eq_ignore_ascii_case(b) } else { a == b };
+    equal || normal(a) == normal(b)
+}
+
+fn same_option(a: Option<&str>, b: Option<&str>, ignore_case: bool) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => same_text(a, b, ignore_case),
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+/// Parameters that both have must match; those in `never_alone` must not stand in one only.
+fn same_params(a: Params<'_>, b: Params<'_>, never_alone: &[&str]) -> bool {
+    let one_way = |a: Params<'_>, b: Params<'_>| {
+        a.iter().all(|param| match b.iter().find(|p| p.name.eq_ignore_ascii_case(param.name)) {
+            Some(twin) => same_option(param.value, twin.value, true),
+            None => !never_alone.iter().any(|name| name.eq_ignore_ascii_case(param.name)),
+        })
+    };
+    one_way(a, b) && one_way(b, a)
+}

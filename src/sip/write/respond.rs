@@ -1,0 +1,123 @@
+//! A response to a request: what RFC 3261 §8.2.6 copies, and the way back (§18.2, RFC 3581).
+
+use core::fmt;
+use core::net::SocketAddr;
+
+use super::super::header::{Header, Name, NameAddr, Via, scan};
+use super::super::{Message, Method};
+use super::{Value, Writer};
+
+/// Begins a response: start line, every Via (the top one told where it came from), From, To, Call-ID, CSeq, and Record-Route or Timestamp
+/// where they belong. Add what else it needs, then finish it.
+///
+/// - `source`: where the request came from. The top Via gets `received` where that differs from its host, and `rport` where it asked.
+/// - `reason`: empty means the usual phrase.
+/// - `to_tag`: ours, added where To has none. Every response but 100 needs one (§8.2.6.2).
+///
+/// Works for faulty requests too: what cannot be read is copied as it is.
+pub fn respond(request: &Message, source: SocketAddr, status: u16, reason: &str, to_tag: Option<&str>) -> Writer {
+    let mut writer = Writer::response(status, reason);
+    let mut top = true;
+    for header in request.headers() {
+        match header.name {
+            Name::Via if core::mem::take(&mut top) => {
+                writer.header(Name::Via, TopVia { value: header.value, source });
+            }
+            Name::To => write_to(&mut writer, &header, to_tag),
+            Name::Via | Name::From | Name::CallId | Name::CSeq => {
+                writer.header(header.name, header.value);
+            }
+            // §12.1.1: the responses that make a dialog.
+            Name::RecordRoute if makes_dialog(request, status) => {
+                writer.header(header.name, header.value);
+            }
+            // §8.2.6.1: the sender measures the round trip by it.
+            Name::Timestamp if status == 100 => {
+                writer.header(header.name, header.value);
+            }
+            _ => {}
+        }
+    }
+    writer
+}
+
+/// Where the response to a request over UDP goes (RFC 3261 §18.2.2, RFC 3581 §4): back to the very source where rport was asked for,
+/// else to the source's address at the port of sent-by. On a connection it goes back on the connection instead.
+///
+/// `maddr` is not obeyed: it would let a stranger aim our responses at somebody else.
+pub fn reply_address(request: &Message, source: SocketAddr) -> SocketAddr {
+    const SIP_PORT: u16 = 5060;
+    match request.via() {
+        Ok(via) if via.rport().is_none() => SocketAddr::new(source.ip(), via.port().unwrap_or(SIP_PORT)),
+        _ => source,
+    }
+}
+
+fn makes_dialog(request: &Message, status: u16) -> bool {
+    let method = matches!(request.method(), Some(Method::Invite | Method::Subscribe | Method::Refer));
+    method && (101..=299).contains(&status)
+}
+
+fn write_to(writer: &mut Writer, header: &Header<'_>, to_tag: Option<&str>) {
+    let untagged = NameAddr::parse(header.value).is_ok_and(|to| to.tag().is_none());
+    match to_tag {
+        Some(tag) if untagged && scan::is_token(tag.as_bytes()) => {
+            writer.header(Name::To, Tagged { value: header.value, tag });
+        }
+        _ => {
+            writer.header(Name::To, header.value);
+        }
+    }
+}
+
+struct Tagged<'a> {
+    value: &'a [u8],
+    tag: &'a str,
+}
+
+impl Value for Tagged<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.value);
+        out.extend_from_slice(b";tag=");
+        out.extend_from_slice(self.tag.as_bytes());
+    }
+}
+
+/// The first line of Via with the source's marks on its first element; the others follow as they are.
+struct TopVia<'a> {
+    value: &'a [u8],
+    source: SocketAddr,
+}
+
+impl Value for TopVia<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        let element = scan::Elements::new(self.value).next().unwrap_or_default();
+        let Ok(via) = Via::parse(element) else { return out.extend_from_slice(self.value) };
+        // What the sender claims to have received is not kept: only the receiver knows.
+        let at_element = self.value.len() - scan::trim_start(self.value).len();
+        let after = self.value.get(at_element + element.len()..).unwrap_or_default();
+        let head_len = memchr::memchr(b';', element).unwrap_or(element.len());
+        out.extend_from_slice(scan::trim_end(element.get(..head_len).unwrap_or_default()));
+        for param in via.params().iter() {
+            let is_ours = ["rport", "received"].iter().any(|name| param.name.eq_ignore_ascii_case(name));
+            if !is_ours {
+                write_fmt(out, format_args!(";{}", param.name));
+                if let Some(value) = param.value {
+                    write_fmt(out, format_args!("={value}"));
+                }
+            }
+        }
+        if via.rport().is_some() {
+            write_fmt(out, format_args!(";rport={}", self.source.port()));
+        }
+        // RFC 3581 §4: with rport, received is told even where it equals sent-by.
+        if via.rport().is_some() || via.host().ip() != Some(self.source.ip()) {
+            write_fmt(out, format_args!(";received={}", self.source.ip()));
+        }
+        out.extend_from_slice(after);
+    }
+}
+
+fn write_fmt(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
+    text.write(out);
+}
