@@ -7,9 +7,9 @@ use crate::cause::{Cause, Party, What};
 use crate::ids::CallId;
 use crate::media::MediaCommand;
 
-use super::{Effect, Switch};
 use super::call::Stage;
 use super::timer::Timer;
+use super::{Effect, Switch};
 
 impl Switch {
     /// Tells the ACD what is true; whatever it had otherwise is mended and counted.
@@ -38,7 +38,7 @@ impl Switch {
         }
         facts.live_legs = live;
         for (agent, account) in self.desks.agents() {
-            if self.endpoint.is_registered(self.now, account) {
+            if self.endpoint.registrar().is_bound(account.as_str()) {
                 facts.registered.insert(agent.clone());
             }
             if !self.unlinked.contains(agent) {
