@@ -5,10 +5,10 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
+pub mod digest;
 pub mod endpoint;
 pub mod event;
 pub mod flow;
-pub mod digest;
 pub mod framing;
 pub mod header;
 pub mod invite;
