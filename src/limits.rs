@@ -166,3 +166,73 @@ pub const LOAD_DESK_QUEUE: usize = 64;
 pub const LOAD_REGISTRATIONS: u32 = 30_000;
 /// Simulated agents in one load run: more do not fit the address plan.
 pub const LOAD_AGENTS: u32 = 2_000;
+// acd
+
+use core::time::Duration;
+
+/// Queues in one plan.
+pub const ACD_QUEUES: usize = 1_000;
+/// Agents on the roster, signed in or not.
+pub const ACD_AGENTS: usize = 5_000;
+/// Skills, queues and attributes each, of one agent.
+pub const ACD_AGENT_ITEMS: usize = 200;
+/// Calls waiting in all queues together.
+pub const ACD_CALLS: usize = 10_000;
+/// Steps of an expanding ring.
+pub const ACD_STEPS: usize = 8;
+/// Bytes of a skill expression.
+pub const ACD_EXPRESSION_BYTES: usize = 1_000;
+/// Parentheses and `not`s inside one another.
+pub const ACD_EXPRESSION_DEPTH: usize = 32;
+/// Agents that one call rings at once.
+pub const ACD_RINGING: usize = 16;
+/// Queues that one call overflows through before it is let go.
+pub const ACD_HOPS: u8 = 8;
+/// How long a call waits in one queue where its overflow says nothing.
+pub const ACD_WAIT: Duration = Duration::from_secs(4 * 3_600);
+/// Callers who hung up and are remembered for their place.
+pub const ACD_RESUMES: usize = 10_000;
+/// Explanations kept for questions.
+pub const ACD_EXPLANATIONS: usize = 4_096;
+/// Bytes of verdicts in one explanation; with its scores it stays below 2 KiB.
+pub const ACD_VERDICT_BYTES: usize = 1_000;
+/// Eligible agents whose scores an explanation keeps, best first.
+pub const ACD_SCORES: usize = 20;
+/// Rival calls that an explanation keeps, best first.
+pub const ACD_RIVALS: usize = 6;
+// Configuration (`plan`, `config`). Reached: an error with the place, and the running plan stays.
+
+/// Bytes of `strowger.toml`.
+pub const CONFIG_BYTES: usize = 4 * 1024 * 1024;
+/// Characters of a name of a trunk, queue, skill, reason or code.
+pub const NAME_CHARS: usize = 64;
+/// Entries of one kind: numbers, routes, queues, hours.
+pub const CONFIG_ENTRIES: usize = 10_000;
+/// Trunks, and peers of all trunks: each is compared with each.
+pub const TRUNK_PEERS: usize = 1_000;
+/// Dialplans of one folder.
+pub const DIALPLAN_FILES: usize = 1_000;
+/// Prompts of one language.
+pub const PROMPT_FILES: usize = 10_000;
+// Dialplans (`dialplan`).
+
+/// Work a `script` state may do, in Rhai operations; more leaves by `failed`.
+pub const SCRIPT_OPERATIONS: u64 = 20_000;
+/// Nesting of an expression or a script; deeper is a finding.
+pub const EXPRESSION_DEPTH: usize = 32;
+/// Bytes of one expression; longer is a finding. Keeps its tree shallow enough to walk.
+pub const EXPRESSION_BYTES: usize = 1_024;
+/// Bytes of one script; longer is a finding.
+pub const SCRIPT_BYTES: usize = 8 * 1_024;
+/// Bytes of one dialplan file.
+pub const DIALPLAN_BYTES: usize = 1 << 20;
+/// States of one dialplan.
+pub const DIALPLAN_STATES: usize = 2_000;
+/// Variables of one dialplan, parameters and results included.
+pub const DIALPLAN_VARS: usize = 256;
+/// Dialplan files of one plan.
+pub const DIALPLANS: usize = 1_000;
+/// Pages in pages; deeper is a finding.
+pub const DIALPLAN_PAGE_DEPTH: usize = 16;
+/// Findings kept of one load: whoever has more mends these first.
+pub const DIALPLAN_FINDINGS: usize = 500;

@@ -1,6 +1,6 @@
 //! Expressions: a typed tree that always has a value.
 //!
-//! The text is Rhai; [`super::rhai_syntax`] reads it into a plain syntax tree and [`super::typing`] proves its types
+//! The text is Rhai; [`super::sandbox`] reads it into a plain syntax tree and [`super::typing`] proves its types
 //! and makes an [`Expr`]. What is left here cannot fail: whole numbers saturate instead of wrapping, dividing by a
 //! variable is refused by the typing, a missing field reads as the empty value of its type.
 
@@ -19,6 +19,8 @@ pub struct Expr {
     pub(super) kind: Type,
     /// As the administrator wrote it, for drawings and traces.
     pub(super) text: Arc<str>,
+    /// Byte range in the dialplan's file, for findings.
+    pub(super) place: core::ops::Range<usize>,
 }
 
 impl Expr {
@@ -30,6 +32,11 @@ impl Expr {
     /// As it was written.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Where it is written: bytes of the dialplan's file.
+    pub fn place(&self) -> core::ops::Range<usize> {
+        self.place.clone()
     }
 
     /// The value, of type [`Expr::kind`].
@@ -131,6 +138,8 @@ pub(super) enum Function {
     First,
     Last,
     Text,
+    /// A text that is known to be digits.
+    Digits,
     Number,
     Month,
     Day,
@@ -287,6 +296,7 @@ impl Function {
                 Value::text(&text.chars().skip(skip).collect::<String>())
             }
             Function::Text => Value::text(&text(0)),
+            Function::Digits => Value::digits(&text(0)),
             Function::Number => {
                 let digits: String = text(0).chars().take_while(char::is_ascii_digit).collect();
                 Value::Number(if digits.is_empty() { 0 } else { digits.parse().unwrap_or(i64::MAX) })

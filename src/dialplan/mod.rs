@@ -104,7 +104,7 @@
 //! | `language` | tag, or `{ of = "expression", otherwise = "tag" }` | | `next` |
 //! | `consent` | `true` or `false`: may the call be recorded | | `next` |
 //! | `lookup` | expression: the number | `by`, `timeout_ms` | `next`, `not_found`, `timeout`, `failed` |
-//! | `http` | URL with `{expression}` holes | `method`, `query`, `headers`, `body`, `into`, `secure`, `retries`, `timeout_ms` | `next`, *`status`*, `timeout`, `failed` |
+//! | `http` | URL with `{expression}` holes | `method`, `query`, `headers`, `body`, `into`, `confidential`, `retries`, `timeout_ms` | `next`, *`status`*, `timeout`, `failed` |
 //! | `script` | Rhai | `reads`, `writes` | `next`, `failed` |
 //! | `authenticate` | `pin`, `birth_date`, `id_last4` | `ask`, asking, `timeout_ms` | `next`, `denied`, *`locked`* (else `denied`), `timeout`, `failed` |
 //! | `queue` | name of a queue | `priority`, `skills`, `attach`, `max_wait_s`, `keys` | `timeout`, `failed`, *`full`*, *`closed`*, *`no_agents`* (else `failed`) |
@@ -123,6 +123,7 @@
 //!
 //! A dialplan with `returns = ["verified", "denied"]` is a page: others call it. `[params]` are variables it is given,
 //! `[results]` variables it must have set before each `return`; both are declared as `[vars]` are.
+//! With `needs_customer = true` a page is called only where a `lookup` has found the customer's record.
 //!
 //! # Expressions
 //!
@@ -134,11 +135,25 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
+mod check;
+pub mod context;
+#[cfg(test)]
+mod corpus;
+pub mod coverage;
+pub mod draw;
 pub mod expr;
 pub mod facts;
+mod load;
 pub mod model;
-pub mod script;
+mod parse;
+mod sandbox;
+pub mod scenario;
+mod table;
+mod typing;
 pub mod value;
 mod walk;
 
+pub use context::{Names, PromptCatalogue};
+pub use load::{Loaded, load};
 pub use model::{Book, Dialplan};
+pub use sandbox::{Script, ScriptError};

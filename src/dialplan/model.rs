@@ -12,7 +12,7 @@ use crate::finding::Source;
 use crate::ids::{DialplanName, HoursName, Language, PromptName, QueueName};
 
 use super::expr::Expr;
-use super::script::Script;
+use super::sandbox::Script;
 use super::value::{Key, Type, Value};
 
 /// Every dialplan of one plan, linked. A running call keeps the book it began with.
@@ -82,6 +82,8 @@ pub struct Dialplan {
     pub languages: Vec<Language>,
     /// True where the administrator says that this line needs no human.
     pub self_service: bool,
+    /// A page that is called only where the customer's record is known.
+    pub needs_customer: bool,
     pub vars: Vec<Variable>,
     /// Fields of the customer's record it may read, the built-in ones first.
     pub customer: Vec<(Arc<str>, Type)>,
@@ -208,19 +210,19 @@ pub enum Action {
     /// `lookup`: asks for the customer's record.
     Lookup(Lookup),
     /// `http`: asks a company system.
-    Http(Http),
+    Http(Box<Http>),
     /// `script`: computes.
     Script(ScriptStep),
     /// `authenticate`: asks the caller for something only they know and has the store compare it.
     Authenticate(Authenticate),
     /// `queue`: waits for an agent. Answered, the dialplan ends with the conversation.
-    Queue(Queue),
+    Queue(Box<Queue>),
     /// `dial`: rings a number or one of our phones.
     Dial(Dial),
     /// `voicemail`: records a message.
     Voicemail(Voicemail),
     /// `page`: calls another dialplan and goes on by what it returned.
-    Page(Page),
+    Page(Box<Page>),
     /// `return`: ends a page with an outcome.
     Return(OutcomeId),
     /// `hangup`: speaks (perhaps nothing) and ends the call.
@@ -583,12 +585,14 @@ pub struct Voicemail {
 #[derive(Clone, Debug)]
 pub struct Page {
     pub page: DialplanId,
+    pub name: DialplanName,
+    pub needs_customer: bool,
     /// The page's parameters, all of them, and their values here.
     pub give: Vec<(VarId, Expr)>,
     /// Variable here, result there.
     pub take: Vec<(VarId, VarId)>,
     /// One for each outcome of the page, in the page's order: `outcomes[outcome.index()]`.
-    pub outcomes: Vec<StateId>,
+    pub outcomes: Vec<(Arc<str>, StateId)>,
 }
 
 /// A way out of a state.

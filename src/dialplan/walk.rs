@@ -3,14 +3,14 @@
 
 use super::expr::Expr;
 use super::model::{
-    Action, Asking, Destination, Edge, EdgeLabel, Header, LanguageChoice, Page, Part, Prompts, State, StateId,
-    Template, TemplatePart,
+    Action, Asking, Destination, Edge, EdgeLabel, Header, LanguageChoice, Part, Prompts, State, StateId, Template,
+    TemplatePart,
 };
 
 impl State {
     /// Every way out, in the order a person would name them; the visit limit's last.
-    pub fn edges(&self, book: &super::model::Book) -> Vec<Edge> {
-        let mut edges = self.action.edges(book);
+    pub fn edges(&self) -> Vec<Edge> {
+        let mut edges = self.action.edges();
         if let Some(visits) = self.visits {
             edges.push(Edge { label: EdgeLabel::Exhausted, to: visits.exhausted });
         }
@@ -108,7 +108,7 @@ impl Action {
         }
     }
 
-    fn edges(&self, book: &super::model::Book) -> Vec<Edge> {
+    fn edges(&self) -> Vec<Edge> {
         use EdgeLabel::*;
         let edge = |label, to| Edge { label, to };
         let with_keys = |keys: &[(super::value::Key, StateId)], rest: &[(EdgeLabel, StateId)]| {
@@ -165,16 +165,12 @@ impl Action {
             Action::Voicemail(v) => {
                 v.next.map(|next| edge(Next, next)).into_iter().chain([edge(Failed, v.failed)]).collect()
             }
-            Action::Page(page) => page_edges(page, book),
+            Action::Page(page) => {
+                page.outcomes.iter().map(|(outcome, to)| edge(Outcome(outcome.clone()), *to)).collect()
+            }
             Action::Return(_) | Action::Hangup(_) => Vec::new(),
         }
     }
-}
-
-fn page_edges(page: &Page, book: &super::model::Book) -> Vec<Edge> {
-    let outcomes = &book.get(page.page).returns;
-    let edges = outcomes.iter().zip(&page.outcomes);
-    edges.map(|(outcome, to)| Edge { label: EdgeLabel::Outcome(outcome.clone()), to: *to }).collect()
 }
 
 impl Part {

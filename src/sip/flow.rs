@@ -8,9 +8,13 @@ use core::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::event::SessionId;
 
 /// What carries SIP messages (RFC 3261 §18, RFC 7118).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Transport {
     Udp,
     Tcp,
@@ -72,7 +76,8 @@ impl fmt::Display for Transport {
 }
 
 /// A local UDP socket, or one stream connection. Given by the shell, never reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct FlowId(pub u64);
 
 /// A socket we listen on.
@@ -96,7 +101,7 @@ impl Listener {
 }
 
 /// Where a message came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Source {
     pub flow: FlowId,
     pub transport: Transport,
@@ -149,6 +154,8 @@ impl Destination {
 pub struct Transmit {
     pub destination: Destination,
     pub bytes: Bytes,
+    /// The session it belongs to, where it belongs to one: for the call's ladder.
+    pub session: Option<SessionId>,
 }
 
 /// An address as it stands in a URI or a Via: `192.0.2.1:5060`, `[2001:db8::1]:5060`.

@@ -1,6 +1,8 @@
 //! What the switch asks for when it calls out.
 
+pub use super::digest::Account as Credentials;
 use super::flow::Destination;
+use super::write::Quoted;
 use crate::sdp::SessionDescription;
 
 /// A call to place: one INVITE per target, all at once; the first 2xx wins and the others are cancelled.
@@ -57,20 +59,7 @@ impl Party {
     pub fn name_addr(&self) -> String {
         match self.display.as_str() {
             "" => format!("<{}>", self.uri),
-            display => format!("\"{}\" <{}>", display, self.uri),
+            display => format!("{} <{}>", Quoted(display), self.uri),
         }
-    }
-}
-
-/// User name and password towards a trunk. They stay in memory only.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    pub username: String,
-    pub password: String,
-}
-
-impl core::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "Credentials({}, …)", self.username)
     }
 }

@@ -1,17 +1,19 @@
 //! The live call: its legs, where its caller is, and what travels with it.
 
+use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::call::leg::Leg;
 use crate::cause::Cause;
 use crate::event::{Address, CustomerCard, Direction, IvrAnswer, Seq};
-use crate::ids::{AgentName, CallId, Language, LegId, QueueName, RecordingId, TrunkName, VoicemailId};
+use crate::ids::{AgentName, CallId, Language, LegId, QueueName, RecordingId, TrunkName};
 use crate::ivr::Machine;
-use crate::media::{PlayId, RoomId};
+use crate::media::RoomId;
 use crate::time::Time;
 
 use super::edition::Edition;
+use super::legs::DialTo;
 use super::ports::EngineId;
 
 /// One call while it lives.
@@ -35,6 +37,8 @@ pub struct Call {
     pub durable: bool,
     pub stage: Stage,
     pub ivr: Option<Box<Machine>>,
+    /// The machine has been started: the caller is connected.
+    pub walking: bool,
     pub language: Language,
     pub card: CustomerCard,
     /// What the caller told the IVR, and what the dialplan attached for the agent.
@@ -44,6 +48,10 @@ pub struct Call {
     pub secure: bool,
     pub recording: Option<RecordingId>,
     pub message: Option<Message>,
+    /// When the running stay in a queue began.
+    pub waiting_since: Time,
+    /// When the caller first entered a queue; kept over returns, so that no place is lost.
+    pub queue_clock: Option<Time>,
     /// The queue the call was answered from; its rules follow the agent's leg.
     pub served_from: Option<QueueName>,
     /// Agents whose ringing leg belongs to an ACD offer.
@@ -51,15 +59,23 @@ pub struct Call {
     /// Set once the call is being cleared; the first cause stays.
     pub ending: Option<Cause>,
     pub started: Time,
+    /// The caller's 200 OK is wanted as soon as the record is durable.
+    pub wants_answer: bool,
+    /// Whom to ring once the first leg, an agent's own phone, is picked up (click-to-dial).
+    pub dial_next: Option<DialTo>,
+    /// Hops the call may still take (RFC 3261 §8.1.1.6).
+    pub max_forwards: u8,
 }
 
 /// Where the caller is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stage {
+    /// Nothing decided yet: the call has just come in.
+    Ringing,
     /// In the dialplan.
     Ivr,
-    /// In a queue: music, announcements.
-    Waiting { queue: QueueName, announcing: Option<PlayId>, pending: VecDeque<Words> },
+    /// In a queue: music, announcements in turn.
+    Waiting { queue: QueueName, pending: VecDeque<Words> },
     /// A party is being rung; `then` says what its failure means.
     Dialling { callee: LegId, then: AfterDial },
     /// Two legs hear each other, unless one holds the other.
@@ -96,14 +112,61 @@ pub enum AfterDial {
 /// A voicemail being left.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
-    pub voicemail: VoicemailId,
-    pub recording: RecordingId,
     pub mailbox: Arc<str>,
-    pub file: String,
-    pub began: Option<Time>,
+    pub longest: Duration,
+    /// Set while the recording runs: from the beep's end to the message's.
+    pub recording: Option<RecordingId>,
 }
 
 impl Call {
+    /// A call that has no leg yet; `caller` is to be set to the first.
+    #[expect(clippy::too_many_arguments, reason = "what a call is from its first moment on")]
+    pub fn without_legs(
+        id: CallId,
+        edition: Arc<Edition>,
+        direction: Direction,
+        from: Address,
+        to: Address,
+        engine: EngineId,
+        room: RoomId,
+        language: Language,
+        now: Time,
+    ) -> Self {
+        Self {
+            id,
+            edition,
+            direction,
+            from,
+            to,
+            caller: LegId::from_u128(0),
+            legs: BTreeMap::new(),
+            engine,
+            room,
+            trunks: Vec::new(),
+            accepted: Seq(0),
+            durable: false,
+            stage: Stage::Ringing,
+            ivr: None,
+            walking: false,
+            language,
+            card: CustomerCard::default(),
+            answers: Vec::new(),
+            consent: None,
+            secure: false,
+            recording: None,
+            message: None,
+            waiting_since: now,
+            queue_clock: None,
+            served_from: None,
+            offers: BTreeMap::new(),
+            ending: None,
+            started: now,
+            wants_answer: false,
+            dial_next: None,
+            max_forwards: 70,
+        }
+    }
+
     pub fn leg(&self, leg: LegId) -> Option<&Leg> {
         self.legs.get(&leg)
     }
@@ -129,6 +192,10 @@ impl Call {
     /// The live leg of this agent, offered or talking.
     pub fn leg_of_agent(&self, agent: &AgentName) -> Option<&Leg> {
         self.legs.values().find(|leg| leg.is_live() && leg.agent.as_ref() == Some(agent))
+    }
+
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.stage, Stage::Waiting { .. })
     }
 
     /// Whether it is over: cleared, and every leg's statistics are in.

@@ -1,7 +1,6 @@
 //! Slow questions: asked of a shell with a deadline, answered by a reply or by the deadline.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use crate::dialplan::facts::CustomerFacts;
 use crate::event::CustomerCard;
@@ -30,7 +29,7 @@ pub enum Query {
         keyed: Keyed,
     },
     /// The addresses of a host name.
-    Resolve(sip::ResolveQuery),
+    Resolve(sip::endpoint::Resolve),
 }
 
 /// Digits that are never shown.
@@ -49,7 +48,7 @@ pub enum Reply {
     Customer(Option<Box<Known>>),
     Http { status: u16, body: serde_json::Value },
     Compared(Compared),
-    Resolved(Vec<SocketAddr>),
+    Resolved(Vec<sip::endpoint::Hop>),
     /// It could not be asked: unreachable, refused, unreadable.
     Failed(String),
 }
@@ -69,7 +68,7 @@ pub(super) enum Asker {
     /// A step of the call's dialplan.
     Ivr(CallId, AskTicket),
     /// The SIP endpoint, for a host name.
-    Sip(sip::ResolveId),
+    Sip(sip::endpoint::ResolveId),
 }
 
 /// Questions under way, each with who waits and until when.

@@ -1,10 +1,19 @@
 //! Transactions (RFC 3261 §17, RFC 6026): four state machines, their keys and timers, and the table that holds them.
+//!
+//! The machines know states and deadlines; [`Transactions`] keeps their messages, finds them by key, and sends
+//! what they ask for. Nothing here knows a dialog.
 
 pub mod client;
+pub mod derived;
 pub mod invite_client;
 pub mod invite_server;
+pub mod key;
 pub mod server;
 pub mod timer;
+
+mod table;
+
+pub use table::{ClientEvent, Full, ServerMatch, TransactionId, Transactions, What, reply_destination};
 
 /// What to do with a response that matched a client transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,3 +46,6 @@ pub enum Fired {
     TimedOut,
     Nothing,
 }
+
+#[cfg(test)]
+mod schedules;
