@@ -152,6 +152,20 @@ pub const SIM_PHONE_CALLS: usize = 8;
 pub const SIM_TRUNK_CALLS: usize = 4_096;
 /// Reports and datagrams that a simulated phone holds for its driver; the oldest report is dropped first.
 pub const SIM_REPORTS: usize = 65_536;
+/// Samples that a load report keeps of one figure; later ones are counted, not kept.
+pub const LOAD_SAMPLES: usize = 1_000_000;
+/// Notes from the parties of a load run that wait for its report.
+pub const LOAD_NOTES: usize = 65_536;
+/// Digits that a simulated phone has yet to play on one call; more are dropped.
+pub const LOAD_KEYS: usize = 64;
+/// Distinct tones remembered of one leg; later ones are not noted.
+pub const LOAD_TONES: usize = 16;
+/// Commands and news that wait at one simulated agent's desk.
+pub const LOAD_DESK_QUEUE: usize = 64;
+/// Registered phones without calls in one load run: more do not fit the address plan.
+pub const LOAD_REGISTRATIONS: u32 = 30_000;
+/// Simulated agents in one load run: more do not fit the address plan.
+pub const LOAD_AGENTS: u32 = 2_000;
 // acd
 
 use core::time::Duration;
