@@ -206,6 +206,10 @@ pub const PROMPT_FILES: usize = 10_000;
 pub const SCRIPT_OPERATIONS: u64 = 20_000;
 /// Nesting of an expression or a script; deeper is a finding.
 pub const EXPRESSION_DEPTH: usize = 32;
+/// Bytes of one expression; longer is a finding. Keeps its tree shallow enough to walk.
+pub const EXPRESSION_BYTES: usize = 1_024;
+/// Bytes of one script; longer is a finding.
+pub const SCRIPT_BYTES: usize = 8 * 1_024;
 /// Bytes of one dialplan file.
 pub const DIALPLAN_BYTES: usize = 1 << 20;
 /// States of one dialplan.

@@ -449,7 +449,7 @@ fn level_term(name: Arc<str>, span: Range<usize>, compare: Compare, level: u8) -
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::{prop, prop_assert, prop_assert_eq, proptest};
+    use proptest::prelude::{prop, prop_assert, proptest};
 
     use super::*;
 

@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::compose::queue_settings;
+use crate::acd;
 use crate::finding::{Finding, Severity, Source};
 use crate::ids::{DialplanName, PromptName};
 use crate::limits;
@@ -19,7 +21,8 @@ pub trait ReadDialplans {
 
     /// Reads and checks them. The plan may be a draft with errors: its names are good, so that all findings of a
     /// folder come in one run. `prompts`: the folder of prompts, for what else the checks want to know of it.
-    fn read(&self, plan: &Plan, sources: &[Source], prompts: &Path) -> (Self::Dialplans, Vec<Finding>);
+    /// Nothing comes back only where an error is found.
+    fn read(&self, plan: &Plan, sources: &[Source], prompts: &Path) -> (Option<Self::Dialplans>, Vec<Finding>);
 }
 
 /// What a configuration loaded into.
@@ -27,6 +30,8 @@ pub trait ReadDialplans {
 pub struct Loaded<D> {
     pub plan: Arc<Plan>,
     pub dialplans: Arc<D>,
+    /// The plan's queues as the ACD takes them.
+    pub queues: acd::Settings,
     /// Findings that do not keep the plan from running.
     pub warnings: Vec<Finding>,
     /// Every text read, for showing findings.
@@ -68,15 +73,19 @@ pub fn load_with<R: ReadDialplans>(
     let names: BTreeSet<DialplanName> = texts.iter().map(|text| dialplan_name(&text.file)).collect();
     let prompts = prompts_in_every_language(&folders.prompts, &mut findings);
     let surroundings = Surroundings { dialplans: Some(&names), prompts: prompts.as_ref(), secret };
-    let Reading { draft, findings: found, .. } = read(&source, &surroundings);
+    let Reading { draft, places, findings: found } = read(&source, &surroundings);
     findings.splice(0..0, found);
+    let (queues, found) = queue_settings(&draft, &source, &places);
+    findings.extend(found);
     let (dialplans, found) = dialplans.read(&draft, &texts, &folders.prompts);
     findings.extend(found);
     let sources = core::iter::once(source).chain(texts).collect();
-    if findings.iter().any(|finding| finding.severity == Severity::Error) {
+    let refused = findings.iter().any(|finding| finding.severity == Severity::Error);
+    let Some(dialplans) = dialplans.filter(|_| !refused) else {
         return Err(Refused { findings, sources, watched });
-    }
-    Ok(Loaded { plan: Arc::new(draft), dialplans: Arc::new(dialplans), warnings: findings, sources, watched })
+    };
+    let (plan, dialplans) = (Arc::new(draft), Arc::new(dialplans));
+    Ok(Loaded { plan, dialplans, queues, warnings: findings, sources, watched })
 }
 
 /// The folders a configuration names, relative to itself.
@@ -210,10 +219,10 @@ pub(super) mod tests {
     impl ReadDialplans for AnyText {
         type Dialplans = Vec<DialplanName>;
 
-        fn read(&self, _: &Plan, sources: &[Source], _: &Path) -> (Vec<DialplanName>, Vec<Finding>) {
+        fn read(&self, _: &Plan, sources: &[Source], _: &Path) -> (Option<Vec<DialplanName>>, Vec<Finding>) {
             let broken = sources.iter().filter(|source| source.text.contains("broken"));
             let findings = broken.map(|source| source.error("dialplan.broken", 0..1, "It is broken.", "Mend it."));
-            (sources.iter().map(|source| dialplan_name(&source.file)).collect(), findings.collect())
+            (Some(sources.iter().map(|source| dialplan_name(&source.file)).collect()), findings.collect())
         }
     }
 

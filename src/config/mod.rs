@@ -4,6 +4,7 @@
 //! runs and replaces it as a whole or not at all, [`report`] shows findings to people and to machines.
 
 pub mod args;
+pub mod compose;
 pub mod load;
 pub mod reload;
 pub mod report;

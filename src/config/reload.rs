@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::load::{Loaded, ReadDialplans, Refused, load};
-use crate::plan::diff::diff;
+use crate::plan::diff;
 
 /// How long files must be quiet before a change is followed.
 pub const QUIET: Duration = Duration::from_millis(300);
@@ -90,7 +90,7 @@ impl<R: ReadDialplans> Reloader<R> {
 
 /// The plan's differences, then the dialplans added, removed and rewritten.
 fn changes<D>(before: &Loaded<D>, after: &Loaded<D>) -> Vec<String> {
-    let mut lines = diff(&before.plan, &after.plan);
+    let mut lines = diff::changes(&before.plan, &after.plan);
     // The first source is the configuration itself, told above.
     let (old, new) = (before.sources.get(1..).unwrap_or_default(), after.sources.get(1..).unwrap_or_default());
     for source in new {

@@ -29,10 +29,14 @@ fn folder(name: &str) -> PathBuf {
 }
 
 fn sources(name: &str) -> Vec<Source> {
+    files(name, |file| file.ends_with(".toml") && !file.ends_with(".test.toml"))
+}
+
+fn files(name: &str, wanted: impl Fn(&str) -> bool) -> Vec<Source> {
     let mut files: Vec<_> = std::fs::read_dir(folder(name))
         .expect("the corpus is there")
         .map(|entry| entry.expect("is readable").path())
-        .filter(|path| path.to_string_lossy().ends_with(".toml") && !path.to_string_lossy().ends_with(".test.toml"))
+        .filter(|path| wanted(&path.to_string_lossy()))
         .collect();
     files.sort();
     files
@@ -83,13 +87,24 @@ fn no_good_dialplan_is_refused() {
 }
 
 #[test]
+fn the_tests_beside_the_good_dialplans_are_read() {
+    let book = good();
+    let tests = files("good", |file| file.ends_with(".test.toml"));
+    assert!(!tests.is_empty());
+    for source in &tests {
+        let read = super::scenario::read_scenarios(source, &book).expect("names only what is there");
+        assert!(!read.scenarios.is_empty(), "{}", source.file);
+    }
+}
+
+#[test]
 fn every_broken_dialplan_is_refused_with_its_line_a_reason_and_a_mend() {
     let broken = sources("broken");
     assert!(broken.len() >= 50, "the corpus has {} dialplans", broken.len());
     let mut wrong = Vec::new();
     for source in &broken {
-        // Beside it the good page `verify`, for those that call a page.
-        let page = sources("good").into_iter().filter(|good| &*good.file == "verify.toml");
+        // Beside it the good pages, for those that call one.
+        let page = sources("good").into_iter().filter(|good| ["pin.toml", "verify.toml"].contains(&&*good.file));
         let both: Vec<_> = page.chain([source.clone()]).collect();
         let loaded = load_all(&both);
         assert!(loaded.book.is_none(), "{} is accepted", source.file);
@@ -125,5 +140,28 @@ fn a_dialplan_cut_anywhere_never_panics() {
             let loaded = load(&[shorter], &catalogue, &names);
             assert!(loaded.book.is_some() || !loaded.findings.is_empty());
         }
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    /// Nor where a few characters are overwritten by others.
+    #[test]
+    fn a_dialplan_with_slips_of_the_pen_never_panics(
+        file in 0_usize..6,
+        slips in proptest::collection::vec((0_usize..4_000, "[a-z0-9\"'{}\\[\\]=.,#\n🙂]{1,3}"), 1..6)
+    ) {
+        let (catalogue, names) = context();
+        let files = sources("good");
+        let source = &files[file % files.len()];
+        let mut text: Vec<char> = source.text.chars().collect();
+        for (at, slip) in &slips {
+            let at = at % text.len();
+            text.splice(at..(at + 1).min(text.len()), slip.chars());
+        }
+        let slipped = Source::new(&source.file, text.into_iter().collect::<String>());
+        let loaded = load(&[slipped], &catalogue, &names);
+        proptest::prop_assert!(loaded.book.is_some() || !loaded.findings.is_empty());
     }
 }

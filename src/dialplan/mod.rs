@@ -123,6 +123,7 @@
 //!
 //! A dialplan with `returns = ["verified", "denied"]` is a page: others call it. `[params]` are variables it is given,
 //! `[results]` variables it must have set before each `return`; both are declared as `[vars]` are.
+//! With `needs_customer = true` a page is called only where a `lookup` has found the customer's record.
 //!
 //! # Expressions
 //!

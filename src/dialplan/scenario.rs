@@ -9,7 +9,7 @@
 //! called = "95588"
 //! at = 2026-11-23T10:00:00+08:00            # the virtual clock; left out: Monday 2026-01-05, 10:00 UTC
 //! language = "zh"                           # left out: the dialplan's first
-//! customer = { name = "白女士", tier = "gold" }  # what every lookup finds; left out: no such customer
+//! customer = { name = "白女士", tier = "gold" }  # what every lookup finds; left out: nobody
 //! hours = { office = "open" }               # open, closed or holiday; left out: open
 //! queues = { service = { waiting = 2, wait_s = 90, agents = 3 } }
 //! headers = { x-account = "77" }            # of the INVITE
@@ -25,7 +25,8 @@
 //! end = { queue = "service", priority = 5, attach = { tier = "gold" } }
 //!
 //! [test.answers]                            # what the world outside does, by state; a list: one answer a visit
-//! pin = "next"                              # the edge to leave by
+//! pay = "timeout"                           # the edge to leave by
+//! "verify/pin" = "denied"                   # state `pin` of the page `verify`: pages are walked, not answered
 //! balance = [{ status = 500 }, { status = 200, body = { balance = "12.50" } }]
 //! ```
 //!
@@ -39,16 +40,15 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
-
 use crate::finding::{Finding, Source, nearest};
 use crate::ids::{HoursName, Language, PromptName, QueueName};
 use crate::time::Time;
 
 use super::facts::{CustomerFacts, QueueFacts};
-use super::model::{Book, Dialplan, DialplanId, EdgeLabel, OutcomeId, StateId, VarId};
-use super::table::{Findings, Item, Table, Text, document, integer, table, text, wrong};
+use super::model::{Action, Book, Dialplan, DialplanId, EdgeLabel, OutcomeId, State, StateId, VarId};
+use super::table::{
+    Datetime, DeTable, DeValue, Findings, Item, Offset, Spanned, Table, Text, document, integer, table, text, wrong,
+};
 use super::value::{Date, Key, Value};
 
 /// One test file.
@@ -77,8 +77,8 @@ pub struct Scenario {
     pub queues: BTreeMap<QueueName, QueueFacts>,
     /// Parameters, where the dialplan is a page.
     pub give: Vec<(VarId, Value)>,
-    /// Answers by state, one for each visit; the last holds for all further visits.
-    pub answers: BTreeMap<StateId, Vec<Answer>>,
+    /// Answers by state (of the dialplan or of a page), one for each visit; the last holds for all further visits.
+    pub answers: BTreeMap<(DialplanId, StateId), Vec<Answer>>,
     pub steps: Vec<Step>,
     pub end: End,
 }
@@ -115,8 +115,8 @@ pub enum StepKind {
     Hear(PromptName),
     /// Something is spoken whose words hold this text.
     Words(Arc<str>),
-    /// The call comes to this state.
-    State(StateId),
+    /// The call comes to this state, of the dialplan or of a page.
+    State(DialplanId, StateId),
     Press(Vec<Key>),
     Wait(Duration),
     /// No key until the present input has waited in vain.
@@ -189,13 +189,15 @@ fn read(
     };
     let scenarios = tests.iter().filter_map(|test| {
         let table = self::table(test, "a test".to_string(), findings)?;
-        TestReader { plan, table, findings: &mut *findings }.read(test.span())
+        TestReader { book, dialplan, plan, table, findings: &mut *findings }.read(test.span())
     });
     Some((dialplan, scenarios.collect()))
 }
 
 /// A test being read.
 struct TestReader<'r, 'f, 's> {
+    book: &'r Book,
+    dialplan: DialplanId,
     plan: &'r Dialplan,
     table: Table<'r>,
     findings: &'f mut Findings<'s>,
@@ -362,39 +364,63 @@ impl<'r> TestReader<'r, '_, '_> {
         values.collect()
     }
 
-    fn answers(&mut self) -> BTreeMap<StateId, Vec<Answer>> {
+    fn answers(&mut self) -> BTreeMap<(DialplanId, StateId), Vec<Answer>> {
         let mut answers = BTreeMap::new();
         for (name, span, item) in self.entries("answers") {
-            let Some(state) = self.state(name, span) else { continue };
+            let Some((dialplan, state)) = self.state(name, span.clone()) else { continue };
             let list: Vec<Item<'r>> = match item.get_ref() {
                 DeValue::Array(items) => items.iter().collect(),
                 _ => vec![item],
             };
-            let read: Vec<_> = list.into_iter().filter_map(|item| self.answer(state, item)).collect();
-            answers.insert(state, read);
+            let state_there = self.book.get(dialplan).state(state);
+            if !asks_outside(&state_there.action) {
+                let reason = format!("State `{name}` asks nobody outside.");
+                let mend = "Answer lookup, http, authenticate, queue, dial and voicemail states; a page's are named \
+                            \"page/state\"."
+                    .to_string();
+                self.error(span, reason, mend);
+                continue;
+            }
+            let read: Vec<_> = list.into_iter().filter_map(|item| self.answer(state_there, item)).collect();
+            answers.insert((dialplan, state), read);
         }
         answers
     }
 
-    fn state(&mut self, name: &str, span: Range<usize>) -> Option<StateId> {
-        let found = self.plan.find_state(name);
-        if found.is_none() {
-            let mend = match nearest(name, self.plan.states.iter().map(|state| &*state.name)) {
+    /// `state`, or `page/state`.
+    fn state(&mut self, name: &str, span: Range<usize>) -> Option<(DialplanId, StateId)> {
+        let (dialplan, state) = match name.split_once('/') {
+            Some((page, state)) => (self.book.find(page), state),
+            None => (Some(self.dialplan), name),
+        };
+        let Some(dialplan) = dialplan else {
+            let pages = self.book.iter().filter(|(_, plan)| plan.is_page()).map(|(_, plan)| plan.name.as_str());
+            let mend = match nearest(name.split('/').next().unwrap_or(""), pages) {
                 Some(near) => format!("Did you mean `{near}`?"),
-                None => "Name a state of the dialplan.".to_string(),
+                None => "Name a state of the dialplan, or \"page/state\".".to_string(),
             };
-            self.error(span, format!("`{}` has no state `{name}`.", self.plan.name), mend);
+            self.error(span, format!("There is no page for `{name}`."), mend);
+            return None;
+        };
+        let plan = self.book.get(dialplan);
+        let found = plan.find_state(state);
+        if found.is_none() {
+            let mend = match nearest(state, plan.states.iter().map(|state| &*state.name)) {
+                Some(near) => format!("Did you mean `{near}`?"),
+                None => "Name a state of the dialplan, or \"page/state\".".to_string(),
+            };
+            self.error(span, format!("`{}` has no state `{state}`.", plan.name), mend);
         }
-        found
+        found.map(|state| (dialplan, state))
     }
 
-    fn answer(&mut self, state: StateId, item: Item<'r>) -> Option<Answer> {
+    fn answer(&mut self, state: &State, item: Item<'r>) -> Option<Answer> {
         if let DeValue::String(edge) = item.get_ref() {
-            let edges = self.plan.state(state).edges();
+            let edges = state.edges();
             let found = edges.iter().find(|known| known.label.to_string() == **edge);
             if found.is_none() {
                 let known: Vec<_> = edges.iter().map(|edge| edge.label.to_string()).collect();
-                let reason = format!("State `{}` has no edge `{edge}`.", self.plan.state(state).name);
+                let reason = format!("State `{}` has no edge `{edge}`.", state.name);
                 self.error(item.span(), reason, format!("Use one of {}.", known.join(", ")));
             }
             return found.map(|edge| Answer::Edge(edge.label.clone()));
@@ -436,7 +462,7 @@ impl<'r> TestReader<'r, '_, '_> {
             return Some(StepKind::Words(Arc::from(words.text)));
         }
         if let Some(state) = step.text("state", self.findings) {
-            return self.state(state.text, state.span).map(StepKind::State);
+            return self.state(state.text, state.span).map(|(dialplan, state)| StepKind::State(dialplan, state));
         }
         if let Some(keys) = step.text("press", self.findings) {
             return self.pressed(&keys).map(StepKind::Press);
@@ -519,6 +545,19 @@ impl<'r> TestReader<'r, '_, '_> {
     }
 }
 
+/// Whether somebody outside the switch decides how the state is left.
+fn asks_outside(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Lookup(_)
+            | Action::Http(_)
+            | Action::Authenticate(_)
+            | Action::Queue(_)
+            | Action::Dial(_)
+            | Action::Voicemail(_)
+    )
+}
+
 /// What a TOML value is in JSON; a date is its text.
 fn json(value: &DeValue<'_>) -> serde_json::Value {
     match value {
@@ -538,11 +577,11 @@ fn json(value: &DeValue<'_>) -> serde_json::Value {
 }
 
 /// An offset date-time of TOML (RFC 3339) as an instant, seconds precise; `None` before 1970 or without an offset.
-fn instant(when: &toml::value::Datetime) -> Option<Time> {
+fn instant(when: &Datetime) -> Option<Time> {
     let (date, time, offset) = (when.date?, when.time?, when.offset?);
     let offset_minutes = match offset {
-        toml::value::Offset::Z => 0,
-        toml::value::Offset::Custom { minutes } => i64::from(minutes),
+        Offset::Z => 0,
+        Offset::Custom { minutes } => i64::from(minutes),
     };
     // Days since the epoch (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
     let (month, day) = (i64::from(date.month), i64::from(date.day));
@@ -591,6 +630,7 @@ steps = [
 end = { queue = "service", priority = 5, attach = { tries = 3 } }
 
 [test.answers]
+"pin/pin" = "denied"
 balance = [{ status = 500 }, { body = { balance = 12.5, list = [1, "a"] } }, "timeout"]
 
 [[test]]
@@ -614,7 +654,10 @@ end = { voicemail = "service" }
             Answer::Http { status: 200, body },
             Answer::Edge(EdgeLabel::Timeout),
         ];
-        assert_eq!(test.answers[&state("balance")], answers);
+        assert_eq!(test.answers[&(read.dialplan, state("balance"))], answers);
+        let page = book.find("pin").expect("is good");
+        let pin = book.get(page).find_state("pin").expect("is there");
+        assert_eq!(test.answers[&(page, pin)], [Answer::Edge(EdgeLabel::Denied)]);
         let keys = "0042#".chars().filter_map(Key::new).collect();
         let steps: Vec<_> = test.steps.iter().map(|step| step.what.clone()).collect();
         assert_eq!(
@@ -622,7 +665,7 @@ end = { voicemail = "service" }
             [
                 StepKind::Hear(PromptName::new("welcome")),
                 StepKind::Press(keys),
-                StepKind::State(state("main")),
+                StepKind::State(read.dialplan, state("main")),
                 StepKind::Words(Arc::from("余额")),
                 StepKind::Silence,
                 StepKind::Wait(Duration::from_secs(20)),
@@ -654,6 +697,8 @@ end = { return = "verified" }
 [test.answers]
 balance = "busy"
 balanc = "next"
+main = "key 1"
+"pyn/pin" = "denied"
 [[test]]
 steps = []
 "#,
@@ -661,7 +706,7 @@ steps = []
         .expect_err("is refused");
         let mut lines: Vec<_> = findings.iter().map(|found| found.line).collect();
         lines.sort_unstable();
-        assert_eq!(lines, [1, 4, 5, 6, 8, 9, 10, 10, 12, 14, 15, 16, 16]);
+        assert_eq!(lines, [1, 4, 5, 6, 8, 9, 10, 10, 12, 14, 15, 16, 17, 18, 18]);
         assert!(findings.iter().all(|found| !found.reason.is_empty() && !found.mend.is_empty()));
         assert!(read("").is_err());
         assert!(read("test = 1").is_err());

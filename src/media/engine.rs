@@ -57,8 +57,8 @@ pub enum Output {
     Recording(RecordingWrite),
     /// Bind these sockets; [`Engine::handle_bind_failed`] if they will not.
     Bind { rtp: SocketAddr, rtcp: Option<SocketAddr> },
-    /// Close the sockets bound for this RTP address.
-    Release { rtp: SocketAddr },
+    /// Close the sockets bound before.
+    Release { rtp: SocketAddr, rtcp: Option<SocketAddr> },
 }
 
 /// Figures for `/metrics`.
@@ -291,30 +291,31 @@ impl Engine {
     }
 
     fn try_open(&mut self, now: Time, open: &OpenPort) -> Result<usize, &'static str> {
-        let rtp = open.local.port();
-        let rtcp =
-            (!open.remote.rtcp_mux).then(|| rtp.checked_add(1).ok_or("no port for RTCP above 65535")).transpose()?;
-        if rtp == 0 || [Some(rtp), rtcp].into_iter().flatten().any(|port| self.by_local[usize::from(port)].is_some()) {
+        let leg = Box::new(Leg::new(now, open, &mut self.secrets));
+        let (rtp, rtcp) = (leg.local, leg.local_rtcp());
+        if rtcp.is_none() && leg.has_rtcp_port() {
+            return Err("there is no port above 65535 for RTCP");
+        }
+        let mut locals = [Some(rtp), rtcp].into_iter().flatten();
+        if rtp.port() == 0 || locals.any(|local| self.by_local[usize::from(local.port())].is_some()) {
             return Err("the local port is in use");
         }
         let at = self.room_or_new(open.room).ok_or("this engine has all the rooms it can hold")?;
-        let leg = Box::new(Leg::new(now, open, &mut self.secrets));
         let room = self.room_at(at).ok_or("the room is gone")?;
         let slot = room.insert_leg(leg).map_err(|_| "the room is full")?;
-        let rtcp_addr = rtcp.map(|port| SocketAddr::new(open.local.ip(), port));
-        self.outputs.push_back(Output::Bind { rtp: open.local, rtcp: rtcp_addr });
+        self.outputs.push_back(Output::Bind { rtp, rtcp });
         self.settle(open.port, rtp, rtcp, Place { room: at, slot });
         Ok(at)
     }
 
     /// Notes where a port is, for commands and for packets.
-    fn settle(&mut self, port: PortId, rtp: u16, rtcp: Option<u16>, place: Place) {
+    fn settle(&mut self, port: PortId, rtp: SocketAddr, rtcp: Option<SocketAddr>, place: Place) {
         self.ports.insert(port, place);
         // Rooms are bounded by ROOMS_PER_ENGINE and slots by 64: both fit.
         let (room, slot) = (place.room as u32, place.slot as u8);
-        self.by_local[usize::from(rtp)] = Some(Entry { room, slot, rtcp: false });
+        self.by_local[usize::from(rtp.port())] = Some(Entry { room, slot, rtcp: false });
         if let Some(rtcp) = rtcp {
-            self.by_local[usize::from(rtcp)] = Some(Entry { room, slot, rtcp: true });
+            self.by_local[usize::from(rtcp.port())] = Some(Entry { room, slot, rtcp: true });
         }
     }
 
@@ -328,7 +329,7 @@ impl Engine {
             return None;
         }
         let leg = self.remove_leg(place)?;
-        let (rtp, rtcp) = (leg.local.port(), leg.has_rtcp_port().then(|| leg.local.port().saturating_add(1)));
+        let (rtp, rtcp) = (leg.local, leg.local_rtcp());
         let slot = self.room_at(at)?.insert_leg(leg).ok()?;
         self.settle(port, rtp, rtcp, Place { room: at, slot });
         self.end_room_if_empty(place.room);
@@ -400,13 +401,12 @@ impl Engine {
         let place = *self.ports.get(&port)?;
         let mut leg = self.remove_leg(place)?;
         leg.send_report(now, &self.cname, true, &mut self.outbox);
-        let rtp = usize::from(leg.local.port());
-        self.by_local[rtp] = None;
-        if leg.has_rtcp_port() {
-            self.by_local[(rtp + 1).min(usize::from(u16::MAX))] = None;
+        let (rtp, rtcp) = (leg.local, leg.local_rtcp());
+        for local in [Some(rtp), rtcp].into_iter().flatten() {
+            self.by_local[usize::from(local.port())] = None;
         }
         self.ports.remove(&port);
-        self.outputs.push_back(Output::Release { rtp: leg.local });
+        self.outputs.push_back(Output::Release { rtp, rtcp });
         self.say(MediaEvent::Closed { port, stats: leg.stats() });
         self.end_room_if_empty(place.room);
         self.wake(place.room);

@@ -36,7 +36,10 @@ pub(super) struct Leg {
     /// Where somebody hears this leg decoded.
     pub jitter: Option<Box<JitterBuffer>>,
     latch: Latch,
+    /// RTCP shares the RTP port, as far as negotiated by now.
     rtcp_mux: bool,
+    /// RTCP got a port of its own when the leg was opened; it keeps it even if sharing is negotiated later.
+    has_own_rtcp: bool,
     detector: Option<Box<KeyDetector>>,
     reception: Reception,
     out: OutStream,
@@ -93,6 +96,7 @@ impl Leg {
             jitter: None,
             latch: Latch::new(&open.remote),
             rtcp_mux: open.remote.rtcp_mux,
+            has_own_rtcp: !open.remote.rtcp_mux,
             detector: open.in_band_keys.then(Box::default),
             reception: Reception::default(),
             out: OutStream::new(secrets.u32(), secrets.u64()),
@@ -398,9 +402,15 @@ impl Leg {
         (self.local.port().saturating_add(1), self.reports.from.unwrap_or(next_port))
     }
 
-    /// Whether RTCP has a port of its own.
+    /// Where we receive RTCP, if not on the RTP port: the port above it.
+    pub fn local_rtcp(&self) -> Option<SocketAddr> {
+        let above = self.local.port().checked_add(1).filter(|_| self.has_own_rtcp)?;
+        Some(SocketAddr::new(self.local.ip(), above))
+    }
+
+    /// Whether RTCP was opened with a port of its own.
     pub fn has_rtcp_port(&self) -> bool {
-        !self.rtcp_mux
+        self.has_own_rtcp
     }
 
     /// The next 20 ms of what this leg says, where it is decoded.

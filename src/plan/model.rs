@@ -45,6 +45,7 @@ pub struct Plan {
     pub store: Store,
     pub recording: Recording,
     pub agents: AgentRules,
+    pub callers: CallerRules,
     pub limits: Limits,
     pub trunks: BTreeMap<TrunkName, Trunk>,
     pub numbers: Vec<InboundNumber>,
@@ -141,6 +142,8 @@ pub struct Recording {
 pub struct AgentRules {
     /// Unanswered offers in a row that put an agent Not Ready. Default 1; 0 never.
     pub no_answer_limit: u32,
+    /// No offer for so long after an unanswered one that left the agent ready. Default 5.
+    pub no_answer_back_off_s: Seconds,
     /// No offer for so long after a declined one. Default 5.
     pub declined_back_off_s: Seconds,
     /// No offer for so long after a busy phone. Default 5.
@@ -149,6 +152,23 @@ pub struct AgentRules {
     pub unreachable_back_off_s: Seconds,
     /// An agent whose page lost its link keeps the state for so long. Default 60.
     pub link_lost_grace_s: Seconds,
+}
+
+/// `[callers]`: rules for every caller.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CallerRules {
+    /// Who hung up while waiting and calls again so soon gets the old place, once. 0 turns it off. Default 300.
+    pub resume_within_s: Seconds,
+    pub tier_priority: TierPriority,
+}
+
+/// `[callers.tier_priority]`: points of priority that a customer's tier adds. Default 30, 20, 10, 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct TierPriority {
+    pub platinum: i32,
+    pub gold: i32,
+    pub iron: i32,
+    pub lead: i32,
 }
 
 /// `[limits]`: full means a clear refusal.

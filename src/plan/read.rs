@@ -8,8 +8,8 @@ use super::check;
 use super::hours::Zone;
 use super::keys::{Document, Places, Reader, Table, parse_toml};
 use super::model::{
-    AgentRules, Codec, Dialer, Emergency, Http, InboundNumber, Limits, Listener, Media, OutboundRoute, Plan, Recording,
-    Sip, Store,
+    AgentRules, CallerRules, Codec, Dialer, Emergency, Http, InboundNumber, Limits, Listener, Media, OutboundRoute,
+    Plan, Recording, Sip, Store, TierPriority,
 };
 use super::pattern::Pattern;
 use super::read_hours::{read_hours, zone};
@@ -113,6 +113,7 @@ fn read_top(top: Table<'_>, surroundings: &Surroundings<'_>) -> Plan {
         store: read_store(&top.section("store")),
         recording: read_recording(&top.section("recording")),
         agents: read_agents(&top.section("agents")),
+        callers: read_callers(&top.section("callers")),
         numbers: top.list("number").iter().map(|entry| read_number(entry, &home)).collect(),
         outbound: top.list("outbound").iter().map(|entry| read_outbound(entry, &home)).collect(),
         emergency: read_emergency(&top.section("emergency"), &home, &trunks, &trunk_order),
@@ -297,10 +298,28 @@ fn read_recording(table: &Table<'_>) -> Recording {
 fn read_agents(table: &Table<'_>) -> AgentRules {
     AgentRules {
         no_answer_limit: table.integer("no_answer_limit", 1, 0..=100),
+        no_answer_back_off_s: table.seconds("no_answer_back_off_s", 5, 0..=3_600),
         declined_back_off_s: table.seconds("declined_back_off_s", 5, 0..=3_600),
         busy_back_off_s: table.seconds("busy_back_off_s", 5, 0..=3_600),
         unreachable_back_off_s: table.seconds("unreachable_back_off_s", 10, 0..=3_600),
         link_lost_grace_s: table.seconds("link_lost_grace_s", 60, 0..=3_600),
+    }
+}
+
+fn read_callers(table: &Table<'_>) -> CallerRules {
+    let tiers = table.section("tier_priority");
+    let points = |key, default| {
+        let given = tiers.signed(key, -1_000..=1_000);
+        given.map_or(default, |points| i32::try_from(points).expect("the range fits"))
+    };
+    CallerRules {
+        resume_within_s: table.seconds("resume_within_s", 300, 0..=86_400),
+        tier_priority: TierPriority {
+            platinum: points("platinum", 30),
+            gold: points("gold", 20),
+            iron: points("iron", 10),
+            lead: points("lead", 0),
+        },
     }
 }
 

@@ -5,16 +5,27 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
+pub mod authenticator;
+pub mod body;
+pub mod carrier;
+pub mod dialog;
 pub mod digest;
 pub mod endpoint;
 pub mod event;
 pub mod flow;
 pub mod framing;
 pub mod header;
+pub mod health;
+mod inbound;
+pub mod info;
 pub mod invite;
 pub mod message;
 pub mod method;
+pub mod registrar;
+pub mod registration;
 pub mod request;
+pub mod resolve;
+pub mod session;
 pub mod transaction;
 pub mod uri;
 pub mod write;

@@ -31,7 +31,7 @@ impl Switch {
             Err(Refusal::new("role.forbidden", "Your role may not do this. Ask a supervisor or an administrator."))
         };
         // The effects of an order show in the events up to here, those that settling adds included.
-        self.settle_before_answer();
+        self.run_until_quiet();
         let result = outcome.map(|call| Done { seq: self.seq, call });
         self.effects.push_back(Effect::Answer { id, result });
     }

@@ -245,6 +245,22 @@ impl Switch {
     /// Drains the sub-machines until nothing moves, then hands their messages out. Events emitted on the way stand
     /// before the messages, so that a desktop hears of an offer before the phone does.
     fn settle(&mut self) {
+        self.run_until_quiet();
+        while let Some(resolve) = self.endpoint.poll_resolve() {
+            self.ask_resolver(resolve);
+        }
+        while let Some(transmit) = self.endpoint.poll_transmit() {
+            self.trace_sent(&transmit);
+            self.effects.push_back(Effect::Send(transmit));
+        }
+        if self.draining && !self.drained && self.calls.is_empty() {
+            self.drained = true;
+            self.emit(None, Fact::SystemStopped {});
+            self.effects.push_back(Effect::Drained);
+        }
+    }
+
+    fn run_until_quiet(&mut self) {
         loop {
             if let Some(event) = self.endpoint.poll_event() {
                 self.on_ua(event);
@@ -261,18 +277,6 @@ impl Switch {
             } else {
                 break;
             }
-        }
-        while let Some(resolve) = self.endpoint.poll_resolve() {
-            self.ask_resolver(resolve);
-        }
-        while let Some(transmit) = self.endpoint.poll_transmit() {
-            self.trace_sent(&transmit);
-            self.effects.push_back(Effect::Send(transmit));
-        }
-        if self.draining && !self.drained && self.calls.is_empty() {
-            self.drained = true;
-            self.emit(None, Fact::SystemStopped {});
-            self.effects.push_back(Effect::Drained);
         }
     }
 
@@ -353,7 +357,7 @@ impl Switch {
         if self.acd.handle_settings(self.now, edition.queues.clone()).is_err() {
             return;
         }
-        let changes = crate::plan::diff::changes(&self.edition.plan, &edition.plan);
+        let changes = crate::plan::diff::diff(&self.edition.plan, &edition.plan);
         let plan = edition.digest.clone();
         self.endpoint.set_settings(endpoint_settings(&edition, &self.listeners));
         self.edition = edition;

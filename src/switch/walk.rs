@@ -10,7 +10,7 @@ use crate::cause::{Cause, Party, What};
 use crate::dialplan::facts::{CallFacts, QueueFacts};
 use crate::dialplan::value::Date;
 use crate::event::Fact;
-use crate::ids::{CallId, DialplanName, HoursName, QueueName};
+use crate::ids::{CallId, DialplanName, HoursName, Language, PromptName, QueueName};
 use crate::ivr::{Answer, IvrEffect, IvrInput, LocalTime, Machine, Opening, World};
 use crate::media::{MediaCommand, PortChange, Repeat};
 use crate::plan::model::Dialer;
@@ -222,6 +222,10 @@ impl World for House<'_> {
             wait_s: u32::try_from(wait).unwrap_or(u32::MAX),
             agents: u32::try_from(serving).unwrap_or(u32::MAX),
         }
+    }
+
+    fn has_prompt(&self, language: &Language, prompt: &PromptName) -> bool {
+        self.edition.sounds.has_prompt(language, prompt)
     }
 
     fn local_time(&self) -> LocalTime {

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use toml::de::DeValue;
-
 use crate::finding::nearest;
 use crate::ids::{HoursName, Language};
 
+use super::super::expr::Expr;
 use super::super::model::{
     Action, Branch, Choose, Consent, Hours, LanguageChoice, OutcomeId, Play, Prompts, ScriptStep, Set, StateId, VarId,
 };
 use super::super::sandbox::{Script, ScriptVar};
-use super::super::table::{Item, table, text, wrong};
-use super::super::typing::a;
+use super::super::table::{DeValue, Item, table, text, wrong};
+use super::super::typing::{self, a};
 use super::super::value::Type;
 use super::header::names;
 use super::state::StateReader;
@@ -44,7 +43,7 @@ impl<'r> StateReader<'r, '_, '_> {
     }
 
     /// An expression whose value fits the variable.
-    pub fn value_for(&mut self, var: VarId, name: &str, item: Item<'r>) -> Option<super::super::expr::Expr> {
+    pub fn value_for(&mut self, var: VarId, name: &str, item: Item<'r>) -> Option<Expr> {
         let kind = self.header.vars[var.index()].kind;
         let wanted = Type::ALL.into_iter().filter(|t| t.fits(kind)).collect::<Vec<_>>();
         self.expr(name, item, &wanted)
@@ -176,7 +175,7 @@ impl<'r> StateReader<'r, '_, '_> {
                 continue;
             };
             if self.header.vars[id.index()].kind == Type::Secret {
-                let leak = super::super::typing::secret_leaves(&format!("the script would have `{name}`"), 0);
+                let leak = typing::secret_leaves(&format!("the script would have `{name}`"), 0);
                 self.error(leak.code, span, leak.reason, leak.mend);
                 whole = false;
             } else if !vars.contains(&id) {
@@ -220,7 +219,7 @@ impl<'r> StateReader<'r, '_, '_> {
     }
 
     /// A list of variables, or a table of labels and expressions: what an agent's screen or a company system gets.
-    pub fn labelled(&mut self, key: &'static str) -> Option<Vec<(Arc<str>, super::super::expr::Expr)>> {
+    pub fn labelled(&mut self, key: &'static str) -> Option<Vec<(Arc<str>, Expr)>> {
         let Some(item) = self.table.take(key) else { return Some(Vec::new()) };
         let DeValue::Array(items) = item.get_ref() else {
             let entries = table(item, format!("`{key}`"), self.findings)?.take_rest();
