@@ -34,51 +34,51 @@ pub mod media {
     pub const KEY_SPAN: (Duration, Duration) = (Duration::from_millis(40), Duration::from_millis(6_000));
 }
 
-// store
+/// Storage: [`crate::store`].
+pub mod store {
+    /// Bytes of one ledger segment, preallocated: large enough that a roll is rare, small enough to copy at leisure.
+    pub const LEDGER_SEGMENT_BYTES: u64 = 64 << 20;
+    /// Bytes of one record. Recordings and other bulk are files, never records.
+    pub const LEDGER_RECORD_BYTES: usize = 256 << 10;
+    /// Bytes of one batch with its framing.
+    pub const LEDGER_BATCH_BYTES: usize = 4 << 20;
+    /// Records of one batch.
+    pub const LEDGER_BATCH_RECORDS: usize = 16_384;
+    /// Records that may wait for the disk: about 40 s of a busy thousand-seat centre. Beyond, submission is refused.
+    pub const WRITER_QUEUE_RECORDS: usize = 65_536;
+    /// Bytes that may wait for the disk.
+    pub const WRITER_QUEUE_BYTES: usize = 64 << 20;
+    /// Bytes of one row of the view (sled slows beyond).
+    pub const VIEW_ROW_BYTES: usize = 64 << 10;
+    /// Rows that one read of the view returns at most; callers page on.
+    pub const VIEW_PAGE_ROWS: usize = 10_000;
+    /// Files in one backup.
+    pub const BACKUP_FILES: usize = 1_000_000;
+}
 
-/// Bytes of one ledger segment, preallocated: large enough that a roll is rare, small enough to copy at leisure.
-pub const LEDGER_SEGMENT_BYTES: u64 = 64 << 20;
-/// Bytes of one record. Recordings and other bulk are files, never records.
-pub const LEDGER_RECORD_BYTES: usize = 256 << 10;
-/// Bytes of one batch with its framing.
-pub const LEDGER_BATCH_BYTES: usize = 4 << 20;
-/// Records of one batch.
-pub const LEDGER_BATCH_RECORDS: usize = 16_384;
-/// Records that may wait for the disk: about 40 s of a busy thousand-seat centre. Beyond, submission is refused.
-pub const WRITER_QUEUE_RECORDS: usize = 65_536;
-/// Bytes that may wait for the disk.
-pub const WRITER_QUEUE_BYTES: usize = 64 << 20;
-/// Bytes of one row of the view (sled slows beyond).
-pub const VIEW_ROW_BYTES: usize = 64 << 10;
-/// Rows that one read of the view returns at most; callers page on.
-pub const VIEW_PAGE_ROWS: usize = 10_000;
-/// Files in one backup.
-pub const BACKUP_FILES: usize = 1_000_000;
-
-// crm
-
-/// Bytes of an imported text.
-pub const IMPORT_BYTES: usize = 64 << 20;
-/// Rows of one import.
-pub const IMPORT_ROWS: usize = 200_000;
-/// Findings that one import reports before it stops counting them one by one.
-pub const IMPORT_FINDINGS: usize = 200;
-/// Fields of one CSV row.
-pub const CSV_FIELDS: usize = 128;
-/// Bytes of one text field of a customer or user (name, attribute value).
-pub const CRM_FIELD_BYTES: usize = 1_024;
-/// Bytes of a customer's notes.
-pub const CRM_NOTES_BYTES: usize = 16 << 10;
-/// Phones of one customer.
-pub const CRM_PHONES: usize = 16;
-/// Attributes of one customer.
-pub const CRM_ATTRIBUTES: usize = 64;
-/// Candidates shown where a number matches several customers.
-pub const CRM_CANDIDATES: usize = 20;
-/// Skills of one agent.
-pub const AGENT_SKILLS: usize = 64;
-/// Past contacts that travel on a customer's card.
-pub const CARD_HISTORY: usize = 10;
+/// Customers and people: [`crate::crm`].
+pub mod crm {
+    /// Bytes of an imported text.
+    pub const IMPORT_BYTES: usize = 64 << 20;
+    /// Rows of one import.
+    pub const IMPORT_ROWS: usize = 200_000;
+    /// Findings that one import reports before it stops counting them one by one.
+    pub const IMPORT_FINDINGS: usize = 200;
+    /// Fields of one CSV row.
+    pub const CSV_FIELDS: usize = 128;
+    /// Bytes of one text field of a customer or user (name, attribute value).
+    pub const CRM_FIELD_BYTES: usize = 1_024;
+    /// Bytes of a customer's notes.
+    pub const CRM_NOTES_BYTES: usize = 16 << 10;
+    /// Phones of one customer.
+    pub const CRM_PHONES: usize = 16;
+    /// Attributes of one customer.
+    pub const CRM_ATTRIBUTES: usize = 64;
+    /// Candidates shown where a number matches several customers.
+    pub const CRM_CANDIDATES: usize = 20;
+    /// Skills of one agent.
+    pub const AGENT_SKILLS: usize = 64;
+}
 
 /// The SIP codec. They hold before any typed view reads, so that a hostile message costs microseconds.
 pub mod sip {

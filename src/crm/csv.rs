@@ -8,7 +8,7 @@
 use core::ops::Range;
 
 use crate::finding::{Finding, Source};
-use crate::limits;
+use crate::limits::crm as limits;
 
 /// A table that was read: the header and the rows, each field with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]

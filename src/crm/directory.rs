@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::customer::{Customer, Phone};
 use crate::ids::CustomerId;
-use crate::limits;
+use crate::limits::crm as limits;
 
 /// Who a number belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

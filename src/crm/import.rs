@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::csv::{Field, Table};
 use crate::finding::{Finding, Source, nearest};
-use crate::limits;
+use crate::limits::crm as limits;
 
 /// Findings up to [`limits::IMPORT_FINDINGS`]; beyond, only their number is kept.
 #[derive(Debug, Default)]

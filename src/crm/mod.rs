@@ -1,12 +1,14 @@
 //! Customers, their tiers and what is remembered of their contacts; and the people who serve them.
 //!
 //! Everything here is a value or a pure function: the store keeps the records, the shells ask and save.
-//! [`customer`] is the card, [`interaction`] one contact, [`history`] what is computed from contacts,
-//! [`directory`] finds a card by number, [`greeting`] writes the line the agent reads, [`people`] are users, SIP
-//! accounts and agents' skills; [`csv`], [`import`], [`customer_table`] and [`people_table`] read and write tables.
+//! [`customer`] is the record, [`interaction`] one contact, [`history`] what is computed from contacts, [`directory`]
+//! finds a customer by number, [`greeting`] writes the line the agent reads, [`card`] composes what an offer carries;
+//! [`people`] are users, SIP accounts and agents' skills. [`csv`], [`import`], [`customer_table`] and
+//! [`people_table`] read and write tables.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
+pub mod card;
 pub mod csv;
 pub mod customer;
 pub mod customer_table;

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 pub use crate::command::UserRole as Role;
 use crate::ids::{AccountName, Language, SkillName, UserName};
-use crate::limits;
+use crate::limits::crm as limits;
 
 /// A person who signs in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

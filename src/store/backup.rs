@@ -22,7 +22,7 @@ use super::ledger::SegmentLedger;
 use super::segment;
 use super::{LedgerError, Seq, Tail};
 use crate::ids::Epoch;
-use crate::limits;
+use crate::limits::store as limits;
 use crate::time::Time;
 
 /// What a backup holds.

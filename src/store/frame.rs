@@ -12,7 +12,7 @@
 //! one before it is on disk, so at most one frame of a segment can be torn, and it is the last.
 
 use crate::ids::Epoch;
-use crate::limits;
+use crate::limits::store as limits;
 
 use super::{Batch, LedgerError, Seq};
 

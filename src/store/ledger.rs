@@ -22,7 +22,7 @@ use super::frame::{self, HEADER_BYTES, SegmentHeader};
 use super::segment::{self, Cursor, io_error};
 use super::{Batch, Ledger, LedgerError, Record, Room, Seq, Tail};
 use crate::ids::Epoch;
-use crate::limits;
+use crate::limits::store as limits;
 
 /// The ledger of one directory.
 pub struct SegmentLedger {

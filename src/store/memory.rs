@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::{Batch, Ledger, LedgerError, Record, Room, Row, RowChange, Seq, Tail, View, ViewError};
 use crate::ids::Epoch;
-use crate::limits;
+use crate::limits::store as limits;
 
 /// The plainest ledger: what the real one must agree with.
 pub struct MemoryLedger {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use super::view::check_rows;
 use super::{Row, RowChange, Seq, View, ViewError};
-use crate::limits;
+use crate::limits::store as limits;
 
 /// A view on disk.
 pub struct SledView {

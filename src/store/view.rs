@@ -19,7 +19,7 @@
 
 use super::{Fold, Ledger, LedgerError, RowChange, Seq, View, ViewError};
 use crate::ids::{AccountName, CallId, CustomerId, InteractionId, RecordingId, UserName, VoicemailId};
-use crate::limits;
+use crate::limits::store as limits;
 use crate::time::Time;
 
 /// Makes keys. Each returns the bytes of one row's key, or of the prefix that its name says.

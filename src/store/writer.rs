@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use super::frame::{FRAME_BYTES, frame_bytes};
 use super::view::{catch_up, fold_rows};
 use super::{Batch, Fold, Ledger, LedgerError, Room, Seq, View};
-use crate::limits;
+use crate::limits::store as limits;
 
 /// A handle to the writer; submissions from any thread, numbered by the one who submits.
 pub struct Writer {
