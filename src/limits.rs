@@ -176,6 +176,8 @@ pub const ACD_QUEUES: usize = 1_000;
 pub const ACD_AGENTS: usize = 5_000;
 /// Skills, queues and attributes each, of one agent.
 pub const ACD_AGENT_ITEMS: usize = 200;
+/// Bytes of a not-ready reason or wrap-up code where the house lists none.
+pub const ACD_WORD_BYTES: usize = 100;
 /// Calls waiting in all queues together.
 pub const ACD_CALLS: usize = 10_000;
 /// Steps of an expanding ring.

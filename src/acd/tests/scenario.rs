@@ -541,6 +541,14 @@ fn only_the_reasons_of_the_house_are_taken() {
     assert_eq!(refused, Err(Refusal::UnknownReason("golf".into())));
     house.acd.handle_not_ready(house.now, &"ana".into(), "lunch").unwrap();
     house.settle();
+
+    let mut house = House::new(queue(|_| {})).with_ready(&["ana"]);
+    let novel = "x".repeat(limits::ACD_WORD_BYTES + 1);
+    let refused = house.acd.handle_not_ready(house.now, &"ana".into(), &novel);
+    assert_eq!(refused, Err(Refusal::UnknownReason(novel.as_str().into())), "a reason is a word, not a novel");
+    assert!(house.acd.handle_not_ready(house.now, &"ana".into(), "").is_err());
+    house.acd.handle_not_ready(house.now, &"ana".into(), &novel[1..]).unwrap();
+    house.settle();
 }
 
 #[test]
@@ -898,11 +906,8 @@ fn a_decision_says_why_this_agent_and_why_not_that_one() {
     house.pass(9);
     house.enter(1);
     let why = house.acd.explanations(id(1)).next().unwrap().clone();
-    assert_eq!(why.why_not(&"ana".into()), "ana was offered the call: mean level 0.00, then idle for 12 s.");
-    assert_eq!(
-        why.why_not(&"bo".into()),
-        "bo was eligible (mean level 0.00, then idle for 11 s), but ana came first: mean level 0.00, then idle for 12 s."
-    );
+    assert_eq!(why.why_not(&"ana".into()), "ana was offered the call: idle for 12 s.");
+    assert_eq!(why.why_not(&"bo".into()), "bo was eligible (idle for 11 s), but ana came first: idle for 12 s.");
     assert_eq!(why.why_not(&"cy".into()), "cy was on a call.");
     assert_eq!(why.why_not(&"ed".into()), "ed was not ready.");
     assert_eq!(why.eligible, 3);
