@@ -36,6 +36,16 @@ pub use method::Method;
 pub use uri::{Host, Scheme, Uri};
 pub use write::{Quoted, Unwritable, Writer, reason_phrase, reply_address, respond};
 
+#[cfg(test)]
+mod against_rsip;
+#[cfg(test)]
+#[path = "../../tests/data/sip/inputs.rs"]
+mod inputs;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod torture;
+
 use thiserror::Error;
 
 /// A part that a typed view cannot read. Cheap to make: it says what, the bytes stay in the message.
