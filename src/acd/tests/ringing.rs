@@ -85,6 +85,19 @@ fn ring_all_rings_everyone_and_exactly_one_answer_wins() {
 }
 
 #[test]
+fn an_offer_that_was_lost_does_not_cost_the_idle_time() {
+    let mut house = House::new(queue(|_| {})).with_ready(&["ana", "bo"]);
+    house.enter(1);
+    house.legs("ana", 1);
+    house.leave(1, Left::Abandoned);
+    assert_eq!(house.state("ana"), AgentState::Busy, "the phone is still being told to stop");
+    house.legs("ana", 0);
+    house.pass(1);
+    house.enter(2);
+    assert_eq!(house.ringing(2), ["ana"], "she has been idle for longer than bo");
+}
+
+#[test]
 fn ring_all_rings_no_more_than_the_bound() {
     let names: Vec<String> = (0..limits::ACD_RINGING + 3).map(|i| format!("a{i:02}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
