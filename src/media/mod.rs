@@ -7,13 +7,25 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
 pub mod command;
+pub mod engine;
 pub mod event;
+mod jitter;
 mod latch;
+mod leg;
 pub mod outbox;
+mod player;
+pub mod recorder;
+mod room;
 mod stream;
 
 pub use command::{
     Audience, Direction, Formats, HearRow, Layout, MediaCommand, OpenPort, PayloadFormat, Play, PlayId, PortChange,
     PortId, RecordingPlan, Remote, Repeat, RoomId, SendKeys, Sound, Source, Track,
 };
+pub use engine::{Counters, Engine, Output};
 pub use event::{KeySource, MediaEvent, PlayEnd, PortStats};
+pub use outbox::Transmit;
+pub use recorder::RecordingWrite;
+
+#[cfg(test)]
+mod tests;

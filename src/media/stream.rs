@@ -145,19 +145,14 @@ impl OutStream {
         self.bytes += payload_len as u64;
     }
 
-    /// Our clock, unless the stream is already ahead of it.
+    /// Our clock; where the stream has run ahead of it (a sender whose clock is fast), the clock is set to the stream.
     fn at_or_after(&mut self, now: Time) -> u32 {
-        let clock = match self.clock {
-            Some(_) => self.timestamp_at(now),
-            None => {
-                self.clock = Some((now, self.next_timestamp));
-                self.next_timestamp
-            }
-        };
-        // Making frames, the stream runs a few ticks ahead of the clock at most; keep it even.
-        let ahead = ticks_ahead(self.next_timestamp, clock);
-        let made_evenly = matches!(self.origin, Origin::Made) && ahead >= 0;
-        if made_evenly || (ahead > 0 && ahead < LONGEST_LEAD) { self.next_timestamp } else { clock }
+        let clock = self.timestamp_at(now);
+        if self.clock.is_none() || ticks_ahead(self.next_timestamp, clock) > 0 {
+            self.clock = Some((now, self.next_timestamp));
+            return self.next_timestamp;
+        }
+        clock
     }
 }
 
@@ -177,8 +172,6 @@ const SEAM_PACKETS: u16 = 1_000;
 const LARGEST_JUMP: i32 = 3_000;
 /// The sender's clock against ours between two packets: two seconds apart is no jitter.
 const CLOCK_JUMP: i64 = 2 * SAMPLE_RATE_HZ as i64;
-/// A stream further ahead of our clock than this is brought back: two seconds.
-const LONGEST_LEAD: i64 = 2 * SAMPLE_RATE_HZ as i64;
 
 #[cfg(test)]
 mod tests {
@@ -270,6 +263,18 @@ mod tests {
             }
             last = Some(stamp);
         }
+    }
+
+    #[test]
+    fn music_after_a_day_of_a_fast_sender_does_not_go_back_in_time() {
+        let mut stream = stream();
+        let mut last = stream.stamp_forwarded(ms(0), 0, &packet(1, 0, 0), 160).unwrap();
+        for n in 1..100_000_u32 {
+            let now = Time::from_micros(5_000_000 + u64::from(n) * 19_990);
+            last = stream.stamp_forwarded(now, 0, &packet(1, n as u16, n * 160), 160).unwrap();
+        }
+        let music = stream.stamp_made(Time::from_micros(5_000_000 + 100_000 * 19_990), 160);
+        assert_eq!(music.timestamp, last.timestamp.wrapping_add(160));
     }
 
     #[test]
