@@ -40,6 +40,30 @@ fn signing_in_lands_in_not_ready_and_signing_out_is_refused_from_a_call() {
 }
 
 #[test]
+fn the_least_occupied_agent_rings_and_a_newcomer_starts_level_with_the_others() {
+    let mut house = House::new(queue(|q| q.strategy = Strategy::LeastOccupied)).with_ready(&["ana", "bo"]);
+    house.acd.handle_not_ready(house.now, &"bo".into(), "break").unwrap();
+    for n in 0..2 {
+        house.enter(n);
+        house.answer(n, "ana");
+        house.pass(60);
+        house.legs("ana", 0);
+    }
+    house.ready("bo");
+    house.pass(30);
+    let view = |house: &House, name: &str| house.acd.agent(house.now, &name.into()).unwrap();
+    let (ana, bo) = (view(&house, "ana"), view(&house, "bo"));
+    assert!(ana.occupancy_ppm > 500_000 && bo.occupancy_ppm == 0, "{ana:?} {bo:?}");
+    house.enter(20);
+    assert_eq!(house.ringing(20), ["bo"]);
+
+    let house = house.with_agent(AgentEntry::named("cy"));
+    let (ana, bo, cy) = (view(&house, "ana"), view(&house, "bo"), view(&house, "cy"));
+    assert_eq!((ana.calls, bo.calls, cy.calls), (2, 0, 1));
+    assert_eq!((cy.talk, cy.occupancy_ppm), (secs(60), (ana.occupancy_ppm + bo.occupancy_ppm) / 2));
+}
+
+#[test]
 fn only_the_reasons_of_the_house_are_taken() {
     let settings = Settings { not_ready_reasons: vec!["lunch".into()], ..queue(|_| {}) };
     let mut house = House::new(settings).with_ready(&["ana"]);

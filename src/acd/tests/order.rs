@@ -165,6 +165,20 @@ fn a_step_is_skipped_while_nobody_who_satisfies_it_is_signed_in() {
 }
 
 #[test]
+fn who_may_take_a_call_never_becomes_fewer_while_it_waits() {
+    let settings = queue(|q| q.steps = vec![step("billing >= 8", 30, true), step("", 0, false)]);
+    let mut house = House::new(settings).with_agent(AgentEntry::named("ana"));
+    house.enter(1);
+    let mut house = house.with_agent(AgentEntry::named("bo").with_skill("billing", 9));
+    house.enter(2);
+    house.ready("ana");
+    assert_eq!(house.ringing(1), ["ana"], "the step was passed over before the expert came");
+    house.answer(1, "ana");
+    house.legs("ana", 0);
+    assert!(house.ringing(2).is_empty(), "the later call found the expert signed in");
+}
+
+#[test]
 fn the_clock_is_kept_when_a_call_comes_back_from_a_menu() {
     let settings = queue(|q| q.steps = vec![step("billing >= 8", 30, false), step("", 0, false)]);
     let mut house = House::new(settings).with_ready(&["ana"]);
