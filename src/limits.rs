@@ -94,6 +94,53 @@ pub mod sip {
     pub const DIGEST_NONCES: usize = 16_384;
 }
 
+/// The SIP sockets: [`crate::net`].
+pub mod net {
+    use core::time::Duration;
+
+    /// Connections at once, all listeners together. Past it a new one is closed at once.
+    pub const CONNECTIONS: usize = 16_384;
+    /// Connections at once from one address (IPv6: one /64). Past it a new one is closed at once.
+    pub const CONNECTIONS_PER_SOURCE: usize = 1_024;
+    /// Messages waiting to be written on one connection. Past it the peer does not read, and loses the connection.
+    pub const QUEUED_MESSAGES: usize = 512;
+    /// Bytes waiting to be written on one connection. Past it likewise.
+    pub const QUEUED_BYTES: usize = 512 * 1024;
+    /// How long a connection of ours may take to be made. Past it the send has failed.
+    pub const CONNECT_TIME: Duration = Duration::from_secs(4);
+    /// How long a new connection may take to its first message, and any connection to the end of a message begun.
+    pub const MESSAGE_TIME: Duration = Duration::from_secs(32);
+    /// How long a connection may be without any message or keep-alive. Longer than phones' registrations last: a phone behind
+    /// NAT is reached by it.
+    pub const IDLE_TIME: Duration = Duration::from_secs(2 * 3_600);
+    /// How long the last words of a connection that we close may take to be written.
+    pub const LINGER_TIME: Duration = Duration::from_secs(2);
+    /// Messages a second that one unknown source may send, in the long run, and at once. Unknown is who has not yet had a
+    /// request of ours or a 2xx to INVITE or REGISTER; unreadable and faulty messages count whoever sends them.
+    /// Past it they are dropped.
+    pub const UNKNOWN_RATE: (u32, u32) = (20, 200);
+    /// Sources whose rate and standing are remembered. Past it further unknown ones share one rate.
+    pub const SOURCES: usize = 65_536;
+    /// Addresses taken of one name.
+    pub const RESOLVED_ADDRESSES: usize = 8;
+    /// How long the resolver may take.
+    pub const RESOLVE_TIME: Duration = Duration::from_secs(5);
+}
+
+/// Metrics, logs, ladders: [`crate::observe`].
+pub mod observe {
+    /// Messages kept of one call. Past it the oldest but the first few go, and the ladder says how many.
+    pub const LADDER_MESSAGES: usize = 256;
+    /// Bytes kept of one message.
+    pub const LADDER_MESSAGE_BYTES: usize = 8 * 1024;
+    /// Bytes of all ladders, running calls and ended ones. Past it the ladders of the longest ended go, then those of the oldest calls.
+    pub const LADDER_BYTES: usize = 64 << 20;
+    /// Ladders of ended calls. Past it the longest ended goes.
+    pub const LADDERS_ENDED: usize = 10_000;
+    /// Values that one label of a metric takes. Past it further ones are counted as `other`.
+    pub const LABEL_VALUES: usize = 1_000;
+}
+
 /// Session descriptions. Past any of them the description is unreadable: 400 to an INVITE, a failed call from an answer.
 pub mod sdp {
     /// A description, in bytes. A browser's is about 6 kB.
