@@ -466,7 +466,7 @@ mod tests {
         loop {
             let probe = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
             let addr = probe.local_addr().unwrap();
-            let above = addr.port().checked_add(1).filter(|_| addr.port() % 2 == 0);
+            let above = addr.port().checked_add(1).filter(|_| addr.port().is_multiple_of(2));
             if above.is_some_and(|port| UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok()) {
                 return addr;
             }
