@@ -55,6 +55,34 @@ fn what_is_full_or_taken_is_refused_and_the_lease_comes_back() {
 }
 
 #[test]
+fn what_is_too_long_or_too_many_is_refused() {
+    let mut world = World::new();
+    let (a, b) = world.bridge();
+    world.run(300);
+    world.events.clear();
+    world.play(1, Audience::Room, vec![tone_clip(700, 20); SOUNDS_PER_PLAY + 1], Repeat::Once);
+    let refused = MediaEvent::PlayDone { play: PlayId(1), end: PlayEnd::Refused };
+    assert_eq!(world.events.iter().map(|(_, event)| event).collect::<Vec<_>>(), [&refused]);
+    let heard = world.phones[&b].heard.len();
+    world.phones.values_mut().for_each(|phone| phone.says = None);
+    world.run(10);
+    let heard_last = world.phones[&b].heard.len();
+    assert!(heard_last <= heard + 1);
+    world.send(a, 0, &[0xFF; DATAGRAM_BYTES - 11], 160);
+    world.run(20);
+    assert_eq!((world.phones[&b].heard.len(), world.engine.counters().packets_stray), (heard_last, 1));
+    // A ninth payload type is one too many.
+    let receive =
+        (90..=90 + FORMATS_PER_PORT as u8).map(|payload_type| PayloadFormat { payload_type, codec: Codec::Pcmu });
+    let formats = Formats { receive: receive.collect(), ..Formats::only(Codec::Pcmu, None) };
+    world.say(change(a, PortChange { formats: Some(formats), ..PortChange::default() }));
+    world.send(a, 97, &[0xFF; 160], 160);
+    world.send(a, 98, &[0xFF; 160], 160);
+    world.run(20);
+    assert_eq!((world.phones[&b].heard.len(), world.stats(a).malformed), (heard_last + 1, 1));
+}
+
+#[test]
 fn a_socket_that_will_not_bind_fails_its_leg() {
     let mut world = World::new();
     let caller = world.open(0, Codec::Pcmu, None);

@@ -20,7 +20,7 @@ use crate::audio::goertzel::{KeyDetector, amplitude};
 use crate::audio::level::level_dbov;
 use crate::audio::tone::{Tone, TonePlan, sines, sines_at};
 use crate::ids::{RecordingId, SecretSource};
-use crate::limits::media::{ROOMS_PER_ENGINE, SLOTS_PER_ROOM};
+use crate::limits::media::{DATAGRAM_BYTES, FORMATS_PER_PORT, ROOMS_PER_ENGINE, SLOTS_PER_ROOM, SOUNDS_PER_PLAY};
 use crate::rtp::rtcp::{self, Report, ReportBlock, RtcpPacket};
 use crate::rtp::telephone_event::TelephoneEvent;
 use crate::rtp::{RtpHeader, sequence_ahead, ticks_ahead};
