@@ -34,51 +34,51 @@ pub mod media {
     pub const KEY_SPAN: (Duration, Duration) = (Duration::from_millis(40), Duration::from_millis(6_000));
 }
 
-// store
+/// Storage: [`crate::store`].
+pub mod store {
+    /// Bytes of one ledger segment, preallocated: large enough that a roll is rare, small enough to copy at leisure.
+    pub const LEDGER_SEGMENT_BYTES: u64 = 64 << 20;
+    /// Bytes of one record. Recordings and other bulk are files, never records.
+    pub const LEDGER_RECORD_BYTES: usize = 256 << 10;
+    /// Bytes of one batch with its framing.
+    pub const LEDGER_BATCH_BYTES: usize = 4 << 20;
+    /// Records of one batch.
+    pub const LEDGER_BATCH_RECORDS: usize = 16_384;
+    /// Records that may wait for the disk: about 40 s of a busy thousand-seat centre. Beyond, submission is refused.
+    pub const WRITER_QUEUE_RECORDS: usize = 65_536;
+    /// Bytes that may wait for the disk.
+    pub const WRITER_QUEUE_BYTES: usize = 64 << 20;
+    /// Bytes of one row of the view (sled slows beyond).
+    pub const VIEW_ROW_BYTES: usize = 64 << 10;
+    /// Rows that one read of the view returns at most; callers page on.
+    pub const VIEW_PAGE_ROWS: usize = 10_000;
+    /// Files in one backup.
+    pub const BACKUP_FILES: usize = 1_000_000;
+}
 
-/// Bytes of one ledger segment, preallocated: large enough that a roll is rare, small enough to copy at leisure.
-pub const LEDGER_SEGMENT_BYTES: u64 = 64 << 20;
-/// Bytes of one record. Recordings and other bulk are files, never records.
-pub const LEDGER_RECORD_BYTES: usize = 256 << 10;
-/// Bytes of one batch with its framing.
-pub const LEDGER_BATCH_BYTES: usize = 4 << 20;
-/// Records of one batch.
-pub const LEDGER_BATCH_RECORDS: usize = 16_384;
-/// Records that may wait for the disk: about 40 s of a busy thousand-seat centre. Beyond, submission is refused.
-pub const WRITER_QUEUE_RECORDS: usize = 65_536;
-/// Bytes that may wait for the disk.
-pub const WRITER_QUEUE_BYTES: usize = 64 << 20;
-/// Bytes of one row of the view (sled slows beyond).
-pub const VIEW_ROW_BYTES: usize = 64 << 10;
-/// Rows that one read of the view returns at most; callers page on.
-pub const VIEW_PAGE_ROWS: usize = 10_000;
-/// Files in one backup.
-pub const BACKUP_FILES: usize = 1_000_000;
-
-// crm
-
-/// Bytes of an imported text.
-pub const IMPORT_BYTES: usize = 64 << 20;
-/// Rows of one import.
-pub const IMPORT_ROWS: usize = 200_000;
-/// Findings that one import reports before it stops counting them one by one.
-pub const IMPORT_FINDINGS: usize = 200;
-/// Fields of one CSV row.
-pub const CSV_FIELDS: usize = 128;
-/// Bytes of one text field of a customer or user (name, attribute value).
-pub const CRM_FIELD_BYTES: usize = 1_024;
-/// Bytes of a customer's notes.
-pub const CRM_NOTES_BYTES: usize = 16 << 10;
-/// Phones of one customer.
-pub const CRM_PHONES: usize = 16;
-/// Attributes of one customer.
-pub const CRM_ATTRIBUTES: usize = 64;
-/// Candidates shown where a number matches several customers.
-pub const CRM_CANDIDATES: usize = 20;
-/// Skills of one agent.
-pub const AGENT_SKILLS: usize = 64;
-/// Past contacts that travel on a customer's card.
-pub const CARD_HISTORY: usize = 10;
+/// Customers and people: [`crate::crm`].
+pub mod crm {
+    /// Bytes of an imported text.
+    pub const IMPORT_BYTES: usize = 64 << 20;
+    /// Rows of one import.
+    pub const IMPORT_ROWS: usize = 200_000;
+    /// Findings that one import reports before it stops counting them one by one.
+    pub const IMPORT_FINDINGS: usize = 200;
+    /// Fields of one CSV row.
+    pub const CSV_FIELDS: usize = 128;
+    /// Bytes of one text field of a customer or user (name, attribute value).
+    pub const CRM_FIELD_BYTES: usize = 1_024;
+    /// Bytes of a customer's notes.
+    pub const CRM_NOTES_BYTES: usize = 16 << 10;
+    /// Phones of one customer.
+    pub const CRM_PHONES: usize = 16;
+    /// Attributes of one customer.
+    pub const CRM_ATTRIBUTES: usize = 64;
+    /// Candidates shown where a number matches several customers.
+    pub const CRM_CANDIDATES: usize = 20;
+    /// Skills of one agent.
+    pub const AGENT_SKILLS: usize = 64;
+}
 
 /// The SIP codec. They hold before any typed view reads, so that a hostile message costs microseconds.
 pub mod sip {
@@ -152,6 +152,20 @@ pub const SIM_PHONE_CALLS: usize = 8;
 pub const SIM_TRUNK_CALLS: usize = 4_096;
 /// Reports and datagrams that a simulated phone holds for its driver; the oldest report is dropped first.
 pub const SIM_REPORTS: usize = 65_536;
+/// Samples that a load report keeps of one figure; later ones are counted, not kept.
+pub const LOAD_SAMPLES: usize = 1_000_000;
+/// Notes from the parties of a load run that wait for its report.
+pub const LOAD_NOTES: usize = 65_536;
+/// Digits that a simulated phone has yet to play on one call; more are dropped.
+pub const LOAD_KEYS: usize = 64;
+/// Distinct tones remembered of one leg; later ones are not noted.
+pub const LOAD_TONES: usize = 16;
+/// Commands and news that wait at one simulated agent's desk.
+pub const LOAD_DESK_QUEUE: usize = 64;
+/// Registered phones without calls in one load run: more do not fit the address plan.
+pub const LOAD_REGISTRATIONS: u32 = 30_000;
+/// Simulated agents in one load run: more do not fit the address plan.
+pub const LOAD_AGENTS: u32 = 2_000;
 // acd
 
 use core::time::Duration;
@@ -162,6 +176,8 @@ pub const ACD_QUEUES: usize = 1_000;
 pub const ACD_AGENTS: usize = 5_000;
 /// Skills, queues and attributes each, of one agent.
 pub const ACD_AGENT_ITEMS: usize = 200;
+/// Bytes of a not-ready reason or wrap-up code where the house lists none.
+pub const ACD_WORD_BYTES: usize = 100;
 /// Calls waiting in all queues together.
 pub const ACD_CALLS: usize = 10_000;
 /// Steps of an expanding ring.
@@ -192,14 +208,24 @@ pub const ACD_RIVALS: usize = 6;
 pub const CONFIG_BYTES: usize = 4 * 1024 * 1024;
 /// Characters of a name of a trunk, queue, skill, reason or code.
 pub const NAME_CHARS: usize = 64;
-/// Entries of one kind: trunks, numbers, routes, queues, hours.
+/// Entries of one kind: numbers, routes, queues, hours.
 pub const CONFIG_ENTRIES: usize = 10_000;
+/// Trunks, and peers of all trunks: each is compared with each.
+pub const TRUNK_PEERS: usize = 1_000;
+/// Dialplans of one folder.
+pub const DIALPLAN_FILES: usize = 1_000;
+/// Prompts of one language.
+pub const PROMPT_FILES: usize = 10_000;
 // Dialplans (`dialplan`).
 
 /// Work a `script` state may do, in Rhai operations; more leaves by `failed`.
 pub const SCRIPT_OPERATIONS: u64 = 20_000;
 /// Nesting of an expression or a script; deeper is a finding.
 pub const EXPRESSION_DEPTH: usize = 32;
+/// Bytes of one expression; longer is a finding. Keeps its tree shallow enough to walk.
+pub const EXPRESSION_BYTES: usize = 1_024;
+/// Bytes of one script; longer is a finding.
+pub const SCRIPT_BYTES: usize = 8 * 1_024;
 /// Bytes of one dialplan file.
 pub const DIALPLAN_BYTES: usize = 1 << 20;
 /// States of one dialplan.

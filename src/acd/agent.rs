@@ -249,9 +249,12 @@ impl Agent {
         self.back_off_until.is_some_and(|until| until > now)
     }
 
-    /// Works through calls: idle, ringing, talking or wrapping up, so that a waiting caller may count on this agent.
+    /// Takes calls: now, or after the one (and the wrap-up) of this moment. A waiting caller may count on this agent.
     pub(super) fn works(&self) -> bool {
-        self.signed_in && (self.wish == Wish::Ready || self.serving.is_some() || self.offered.is_some())
+        self.signed_in
+            && self.wish == Wish::Ready
+            && self.unregistered_since.is_none()
+            && self.link_lost_since.is_none()
     }
 
     pub(super) fn membership(&self, queue: usize) -> Option<Membership> {

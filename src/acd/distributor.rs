@@ -38,8 +38,9 @@ pub struct Acd {
     pub(super) pending: Pending,
     /// Calls ever taken in: the order among equal clocks.
     pub(super) seq: u64,
-    /// Inputs ever handled.
+    /// Inputs ever handled, and when the last one was.
     pub(super) step: u64,
+    pub(super) settled_at: Time,
 }
 
 /// Whose timer it is. Everything timed about an agent or a call hangs on one timer, so none can be left over.
@@ -111,6 +112,7 @@ impl Acd {
             pending: Pending::default(),
             seq: 0,
             step: 0,
+            settled_at: Time::EPOCH,
         };
         acd.handle_settings(Time::EPOCH, settings)?;
         acd.outputs.clear();
@@ -277,6 +279,7 @@ impl Acd {
         self.announce(now);
         self.set_timers(now);
         self.tell_figures();
+        self.settled_at = now;
         self.pending = Pending::default();
     }
 

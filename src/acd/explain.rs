@@ -284,8 +284,8 @@ impl Explanation {
             return "the score is not kept".into();
         };
         let fit = match self.fit {
-            Fit::Best => format!("mean level {}.{:02}, then ", score.fit / 100, score.fit % 100),
-            Fit::Disregard => String::new(),
+            Fit::Best if score.fit > 0 => format!("mean level {}.{:02}, then ", score.fit / 100, score.fit % 100),
+            _ => String::new(),
         };
         let rank = score.rank;
         let by = match self.strategy {
@@ -315,7 +315,7 @@ fn as_bytes<S: serde::Serializer>(verdicts: &Verdicts, serializer: S) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::{prop, prop_assert, prop_assert_eq, proptest};
+    use proptest::prelude::{prop, prop_assert_eq, proptest};
 
     use super::*;
 
@@ -343,7 +343,7 @@ mod tests {
     #[test]
     fn why_not_is_answered_in_words() {
         let mut verdicts = Verdicts::default();
-        [Verdict::Eligible, Verdict::OnCall, Verdict::Eligible].map(|v| verdicts.push(v));
+        [Verdict::Eligible, Verdict::OnCall, Verdict::Eligible].into_iter().for_each(|v| verdicts.push(v));
         let rank = |s| Time::from_secs(s).as_micros();
         let scores = vec![Score { agent: 2, fit: 900, rank: rank(990) }, Score { agent: 0, fit: 450, rank: rank(400) }];
         let why = decision(3, scores, verdicts);

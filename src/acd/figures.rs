@@ -194,9 +194,9 @@ mod tests {
         let rules = QueueSettings::named("sales");
         let mut f = Figures::default();
         (0..10).for_each(|_| f.enters());
-        [5, 15, 30, 60].map(|s| f.answers(secs(s), &rules));
-        [3, 40].map(|s| f.abandons(secs(s), &rules));
-        [60, 60].map(|s| f.moves(secs(s)));
+        [5, 15, 30, 60].into_iter().for_each(|s| f.answers(secs(s), &rules));
+        [3, 40].into_iter().for_each(|s| f.abandons(secs(s), &rules));
+        [60, 60].into_iter().for_each(|s| f.moves(secs(s)));
         f.fails(secs(1));
         f
     }

@@ -127,16 +127,13 @@ impl Acd {
     /// Puts a call into a queue, or wherever that queue's overflow sends it. Returns what became of it if it went.
     pub(super) fn place(&mut self, now: Time, mut call: Waiting, mut index: usize) -> Option<Action> {
         loop {
+            let overflow = match self.must_overflow(index) {
+                None if self.queue(index).is_full() => Some((OverflowWhy::Length, Action::HangUp)),
+                other => other,
+            };
             self.queue_mut(index).figures.enters();
             call.queue = index;
             call.entered = now;
-            let overflow = match self.must_overflow(index) {
-                // One over the limit is this call itself.
-                None if self.queue(index).figures.waiting > self.length_limit(index) => {
-                    Some((OverflowWhy::Length, Action::HangUp))
-                }
-                other => other,
-            };
             let Some((why, action)) = overflow else {
                 self.begin_waiting(now, call);
                 return None;
@@ -146,10 +143,6 @@ impl Acd {
                 Err(gone) => return Some(gone),
             }
         }
-    }
-
-    fn length_limit(&self, index: usize) -> u64 {
-        u64::try_from(self.queue(index).rules.length_limit).unwrap_or(u64::MAX)
     }
 
     fn begin_waiting(&mut self, now: Time, mut call: Waiting) {

@@ -48,8 +48,9 @@ impl Acd {
 
     fn check_idle_and_order(&self, now: Time, found: &mut Vec<Violation>) {
         let idle: Vec<_> = self.agents.values().filter(|agent| agent.is_idle(now)).collect();
-        // (agent, call, standing) of what was offered in the step that has just ended, but for added agents.
-        let fresh: Vec<_> = self.calls.values().flat_map(|call| self.fresh_leases(call)).collect();
+        // Who was offered what in the input just handled. Later the standings have changed with age.
+        let just_now = self.settled_at == now;
+        let fresh: Vec<_> = self.calls.values().filter(|_| just_now).flat_map(|call| self.fresh_leases(call)).collect();
         for call in self.calls.values().filter(|call| !call.rings()) {
             let queue = self.queue(call.queue);
             let judge = Judge::new(&self.agents, queue, call, now);

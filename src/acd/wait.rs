@@ -176,7 +176,7 @@ fn ln_gamma(z: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::{prop, prop_assert, prop_assert_eq, proptest};
+    use proptest::prelude::{prop_assert, proptest};
 
     use super::*;
 

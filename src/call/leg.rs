@@ -7,7 +7,7 @@ use crate::event::{Address, MediaStats, Role};
 use crate::ids::{AgentName, LegId};
 use crate::media::{PlayId, PortId, PortStats};
 use crate::sdp::{AudioSession, AudioStream};
-use crate::sip::SessionId;
+use crate::sip::event::SessionId;
 
 /// A leg.
 #[derive(Debug)]

@@ -4,6 +4,7 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
+pub mod leg;
 pub mod record;
 
 pub use record::{CallRecord, LegRecord, Records};

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{CustomerId, Language};
-use crate::limits;
+use crate::limits::crm as limits;
+use crate::number::{E164_DIGITS_MAX, E164_DIGITS_MIN, Number};
 
 /// One customer. Two customers may share a phone (a family, a company); one may have several.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -264,12 +265,18 @@ pub struct UnknownWord;
 pub struct Phone(String);
 
 impl Phone {
-    /// `+` and 5 to 15 digits, the first not zero (ITU-T E.164 §6.1 sets 15; below 5 no country has subscribers).
+    /// `+` and 7 to 15 digits, the first not zero: the bounds of [`crate::number`].
     pub fn parse(text: &str) -> Result<Self, NotE164> {
         let digits = text.strip_prefix('+').ok_or(NotE164)?;
-        let plausible =
-            (5..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
+        let plausible = (E164_DIGITS_MIN..=E164_DIGITS_MAX).contains(&digits.len())
+            && digits.bytes().all(|b| b.is_ascii_digit())
+            && !digits.starts_with('0');
         if plausible { Ok(Self(text.to_owned())) } else { Err(NotE164) }
+    }
+
+    /// The number as a card keeps it; `None` for one that is dialled at home only.
+    pub fn of(number: &Number) -> Option<Self> {
+        number.is_global().then(|| Self(number.as_str().to_owned()))
     }
 
     pub fn as_str(&self) -> &str {
@@ -284,7 +291,7 @@ impl Phone {
 
 /// The text is no number in E.164.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a number in E.164: a plus sign, then the country code and 5 to 15 digits in all")]
+#[error("not a number in E.164: a plus sign, then 7 to 15 digits with the country code")]
 pub struct NotE164;
 
 impl TryFrom<String> for Phone {
@@ -326,6 +333,7 @@ fn is_han(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::number::{Home, country};
 
     fn bai() -> Customer {
         Customer {
@@ -354,6 +362,14 @@ mod tests {
             assert_eq!(Phone::parse(wrong), Err(NotE164), "{wrong}");
         }
         assert!(serde_json::from_str::<Phone>("\"138\"").is_err());
+    }
+
+    #[test]
+    fn a_normalised_number_becomes_a_phone_and_a_service_number_does_not() {
+        let home = Home { country: country("86").unwrap(), area: None };
+        let phone = |text: &str| Phone::of(&Number::normalise(text, &home).unwrap());
+        assert_eq!(phone("138 0013 8000").as_ref().map(Phone::as_str), Some("+8613800138000"));
+        assert_eq!(phone("95539"), None);
     }
 
     #[test]

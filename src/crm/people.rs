@@ -5,16 +5,15 @@
 //! can do (skills with levels). Sign-in binds a user to one account for the session; nothing here does.
 
 use core::fmt;
-use core::str::FromStr;
 use std::collections::BTreeMap;
 
 use md5::Md5;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::customer::UnknownWord;
+pub use crate::command::UserRole as Role;
 use crate::ids::{AccountName, Language, SkillName, UserName};
-use crate::limits;
+use crate::limits::crm as limits;
 
 /// A person who signs in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,42 +45,6 @@ impl User {
             Some(account) => check_name("account", account.as_str()),
             None => Ok(()),
         }
-    }
-}
-
-/// What a user may do. A higher role does not include a lower one's duties: an admin takes no calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Takes calls.
-    Agent,
-    /// Watches queues and agents, joins calls, changes skills.
-    Supervisor,
-    /// Changes the configuration and the people.
-    Admin,
-    /// A program of the company's: API and events, no desktop.
-    Integration,
-}
-
-impl Role {
-    pub const ALL: [Role; 4] = [Role::Agent, Role::Supervisor, Role::Admin, Role::Integration];
-
-    pub const fn code(self) -> &'static str {
-        match self {
-            Role::Agent => "agent",
-            Role::Supervisor => "supervisor",
-            Role::Admin => "admin",
-            Role::Integration => "integration",
-        }
-    }
-}
-
-impl FromStr for Role {
-    type Err = UnknownWord;
-
-    fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        let word = text.trim();
-        Self::ALL.into_iter().find(|role| word.eq_ignore_ascii_case(role.code())).ok_or(UnknownWord)
     }
 }
 

@@ -43,7 +43,7 @@ impl Vars {
 }
 
 /// The world outside the dialplan, as far as expressions may read it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     pub call: CallFacts,
     /// The customer's record, once a `lookup` has found it.
@@ -90,12 +90,6 @@ impl Default for CallFacts {
             weekday: 1,
             headers: BTreeMap::new(),
         }
-    }
-}
-
-impl Default for Facts {
-    fn default() -> Self {
-        Facts { call: CallFacts::default(), customer: None, queues: BTreeMap::new() }
     }
 }
 

@@ -123,6 +123,7 @@
 //!
 //! A dialplan with `returns = ["verified", "denied"]` is a page: others call it. `[params]` are variables it is given,
 //! `[results]` variables it must have set before each `return`; both are declared as `[vars]` are.
+//! With `needs_customer = true` a page is called only where a `lookup` has found the customer's record.
 //!
 //! # Expressions
 //!
@@ -136,12 +137,17 @@
 
 mod check;
 pub mod context;
+#[cfg(test)]
+mod corpus;
+pub mod coverage;
+pub mod draw;
 pub mod expr;
 pub mod facts;
 mod load;
 pub mod model;
 mod parse;
 mod sandbox;
+pub mod scenario;
 mod table;
 mod typing;
 pub mod value;

@@ -82,6 +82,8 @@ pub struct Dialplan {
     pub languages: Vec<Language>,
     /// True where the administrator says that this line needs no human.
     pub self_service: bool,
+    /// A page that is called only where the customer's record is known.
+    pub needs_customer: bool,
     pub vars: Vec<Variable>,
     /// Fields of the customer's record it may read, the built-in ones first.
     pub customer: Vec<(Arc<str>, Type)>,
@@ -583,6 +585,8 @@ pub struct Voicemail {
 #[derive(Clone, Debug)]
 pub struct Page {
     pub page: DialplanId,
+    pub name: DialplanName,
+    pub needs_customer: bool,
     /// The page's parameters, all of them, and their values here.
     pub give: Vec<(VarId, Expr)>,
     /// Variable here, result there.

@@ -6,8 +6,9 @@
 use core::ops::{Range, RangeInclusive};
 use core::time::Duration;
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+pub(super) use toml::Spanned;
+pub(super) use toml::de::{DeTable, DeValue};
+pub(super) use toml::value::{Datetime, Offset};
 
 use crate::finding::{Finding, Source, nearest};
 use crate::limits;

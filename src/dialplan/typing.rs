@@ -45,6 +45,17 @@ pub(super) fn constant(value: Value, text: &str) -> Expr {
     Expr { kind: value.type_of(), node: Node::Fixed(value), text: Arc::from(text), place: 0..0 }
 }
 
+/// A constant text of nothing but keys is digits where digits are wanted; anything else stays as it is.
+pub(super) fn text_as_digits(expr: Expr) -> Expr {
+    match &expr.node {
+        Node::Fixed(Value::Text(text)) => match Type::Digits.from_text(text) {
+            Some(keys) => Expr { node: Node::Fixed(keys), kind: Type::Digits, ..expr },
+            None => expr,
+        },
+        _ => expr,
+    }
+}
+
 struct Typed {
     node: Node,
     kind: Type,

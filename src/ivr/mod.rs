@@ -8,8 +8,13 @@
 
 pub mod effect;
 pub mod input;
+pub mod machine;
+pub mod say;
+mod speech;
+mod step;
 pub mod world;
 
 pub use effect::{AskTicket, HttpCall, IvrEffect, PlayTicket, Question, Spoken};
 pub use input::{Answer, Compared, DialEnd, IvrInput, QueueEnd};
+pub use machine::Machine;
 pub use world::{LocalTime, Opening, World};

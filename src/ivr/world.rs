@@ -2,13 +2,15 @@
 
 use crate::dialplan::facts::QueueFacts;
 use crate::dialplan::value::Date;
-use crate::ids::{HoursName, QueueName};
+use crate::ids::{HoursName, Language, PromptName, QueueName};
 
 /// The house as a dialplan sees it at one instant. The switch answers from live state, a test from what it wrote down.
 pub trait World {
     fn opening(&self, hours: &HoursName) -> Opening;
     fn queue(&self, queue: &QueueName) -> QueueFacts;
     fn local_time(&self) -> LocalTime;
+    /// Whether this prompt is recorded in this language.
+    fn has_prompt(&self, language: &Language, prompt: &PromptName) -> bool;
 }
 
 /// Whether opening hours are open.

@@ -36,12 +36,12 @@ pub(super) fn check(plan: &Plan, places: &Places, source: &Source, surroundings:
 impl<'c> Checks<'c> {
     pub fn error(&mut self, code: &'static str, path: &str, reason: impl Into<String>, mend: impl Into<String>) {
         let finding = self.source.error(code, self.places.of(path), reason, mend);
-        self.findings.push(finding);
+        self.findings.push(placed(finding));
     }
 
     pub fn warning(&mut self, code: &'static str, path: &str, reason: impl Into<String>, mend: impl Into<String>) {
         let finding = self.source.warning(code, self.places.of(path), reason, mend);
-        self.findings.push(finding);
+        self.findings.push(placed(finding));
     }
 
     /// An error where `name` is not among `known`.
@@ -146,17 +146,17 @@ impl<'c> Checks<'c> {
         let prefixes: usize = plan.outbound.iter().map(|route| route.prefix.len()).sum();
         let peers: usize = plan.trunks.values().map(|trunk| trunk.peers.len()).sum();
         let exceptions: usize = plan.hours.values().map(|hours| hours.exceptions.len()).sum();
-        for (key, count) in [
-            ("trunk", plan.trunks.len().max(peers)),
-            ("number", plan.numbers.len().max(patterns)),
-            ("outbound", plan.outbound.len().max(prefixes)),
-            ("queue", plan.queues.len()),
-            ("hours", plan.hours.len().max(exceptions)),
-            ("skills", plan.skills.len()),
+        for (key, count, limit) in [
+            ("trunk", plan.trunks.len().max(peers), limits::TRUNK_PEERS),
+            ("number", plan.numbers.len().max(patterns), limits::CONFIG_ENTRIES),
+            ("outbound", plan.outbound.len().max(prefixes), limits::CONFIG_ENTRIES),
+            ("queue", plan.queues.len(), limits::CONFIG_ENTRIES),
+            ("hours", plan.hours.len().max(exceptions), limits::CONFIG_ENTRIES),
+            ("skills", plan.skills.len(), limits::CONFIG_ENTRIES),
         ] {
-            if count > limits::CONFIG_ENTRIES {
-                let reason = format!("`{key}` has {count} entries, and may have {}.", limits::CONFIG_ENTRIES);
-                self.error("config.too-many", key, reason, "Use prefixes instead of single numbers.");
+            if count > limit {
+                let reason = format!("`{key}` has {count} entries, and may have {limit}.");
+                self.error("config.too-many", key, reason, "Use prefixes and networks instead of single ones.");
             }
         }
     }
@@ -167,4 +167,9 @@ fn clash(a: &Listener, b: &Listener) -> bool {
     let covers = |x: IpAddr, y: IpAddr| x == y || (x.is_unspecified() && x.is_ipv4() == y.is_ipv4());
     let (ip_a, ip_b) = (a.address.ip(), b.address.ip());
     a.transport == b.transport && a.address.port() == b.address.port() && (covers(ip_a, ip_b) || covers(ip_b, ip_a))
+}
+
+/// A finding about something that stands nowhere is about the whole file.
+fn placed(finding: Finding) -> Finding {
+    if finding.span.is_empty() { Finding { line: 0, column: 0, ..finding } } else { finding }
 }

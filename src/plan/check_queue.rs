@@ -105,16 +105,16 @@ fn never_applies(queue: &Queue, overflow: &Overflow, before: &[Overflow]) -> Opt
         }
         when => before
             .iter()
-            .find(|other| covers(other.when, when))
-            .map(|other| format!("An overflow above it (to {}) applies before it does.", other.to)),
+            .find(|other| same_occasion(other.when, when))
+            .map(|other| format!("An overflow above it (to {}) is for the same occasion.", other.to)),
     }
 }
 
-/// Whether whatever makes `late` apply has made `early` apply.
-fn covers(early: OverflowWhen, late: OverflowWhen) -> bool {
+/// Whether both are of one occasion: a queue has one way out of each.
+fn same_occasion(early: OverflowWhen, late: OverflowWhen) -> bool {
     match (early, late) {
-        (OverflowWhen::WaitedS(a), OverflowWhen::WaitedS(b)) => a <= b,
-        (OverflowWhen::Waiting(a), OverflowWhen::Waiting(b)) => a <= b,
+        (OverflowWhen::WaitedS(_), OverflowWhen::WaitedS(_)) => true,
+        (OverflowWhen::Waiting(_), OverflowWhen::Waiting(_)) => true,
         (a, b) => a == b,
     }
 }

@@ -32,8 +32,8 @@ fn check_peers(checks: &mut Checks<'_>) {
             peers.extend(trunk.peers.iter().enumerate().map(at));
         }
     }
-    // Pairs are looked at: quadratic, so many peers are refused before (`check_entry_counts`).
-    if peers.len() > limits::CONFIG_ENTRIES {
+    // Pairs are looked at: too many peers are refused elsewhere (`check_entry_counts`).
+    if peers.len() > limits::TRUNK_PEERS {
         return;
     }
     for (at, one) in peers.iter().enumerate() {
@@ -52,7 +52,8 @@ fn check_peers(checks: &mut Checks<'_>) {
 
 /// Whether more specific peers of any trunk cover all of one, or one wider of the same trunk makes it idle.
 fn is_shadowed(one: &PeerAt<'_>, peers: &[PeerAt<'_>]) -> bool {
-    let others = || peers.iter().filter(|other| other.path != one.path);
+    // The same peer twice is an overlap, reported where it stands the second time.
+    let others = || peers.iter().filter(|other| other.peer != one.peer);
     let widest_owner = others()
         .filter(|other| one.peer.is_within(&other.peer))
         .max_by_key(|other| other.peer.specificity())

@@ -12,7 +12,7 @@ pub const LINES_MAX: usize = 50;
 
 /// One line a change, in the order of the keys: `queues.support.wrap_up_s: 30 → 20`.
 /// Empty where the plans are the same.
-pub fn diff(before: &Plan, after: &Plan) -> Vec<String> {
+pub fn changes(before: &Plan, after: &Plan) -> Vec<String> {
     let mut lines = Vec::new();
     compare("", &tree(before), &tree(after), &mut lines);
     for (name, trunk) in &after.trunks {
@@ -115,7 +115,7 @@ mod tests {
              [[number]]\nmatch = \"95539\"\ndialplan = \"b\"\n[media]\nengines = 2\n",
         );
         assert_eq!(
-            diff(&before, &after),
+            changes(&before, &after),
             [
                 "media.engines: 1 → 2",
                 "numbers[1].dialplan: a → b",
@@ -125,20 +125,20 @@ mod tests {
                 "queues.vip: added",
             ]
         );
-        assert_eq!(diff(&after, &after), [""; 0]);
+        assert_eq!(changes(&after, &after), [""; 0]);
     }
 
     #[test]
     fn a_changed_password_is_told_and_not_shown() {
         let with =
             |name: &str| plan(&format!("[trunk.t]\nhost = \"t.example\"\nuser = \"u\"\npassword_env = \"{name}\"\n"));
-        assert_eq!(diff(&with("ONE"), &with("TWO")), ["trunks.t.credentials.password: changed"]);
+        assert_eq!(changes(&with("ONE"), &with("TWO")), ["trunks.t.credentials.password: changed"]);
     }
 
     #[test]
     fn a_long_difference_is_cut() {
         let queues: String = (0..60).map(|n| format!("[queue.q{n}]\n")).collect();
-        let lines = diff(&plan(""), &plan(&queues));
+        let lines = changes(&plan(""), &plan(&queues));
         assert_eq!(lines.len(), LINES_MAX + 1);
         assert_eq!(lines.last().unwrap(), "and 10 more");
     }

@@ -18,6 +18,9 @@ use toml::de::{DeTable, DeValue};
 use super::model::{Label, Millis, Seconds};
 use crate::finding::{Finding, Source, nearest};
 
+/// A parsed text.
+pub(super) type Document<'t> = DeTable<'t>;
+
 /// Where each key of a configuration stands: path (`queue.support.overflow[0].to`) → byte range of its value.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Places(BTreeMap<String, Range<usize>>);
@@ -68,6 +71,11 @@ impl Places {
 }
 
 impl Places {
+    /// Every path that stands in the text.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// Whether the key stands in the text.
     pub fn holds(&self, path: &str) -> bool {
         self.0.contains_key(path)
@@ -119,7 +127,10 @@ pub(super) fn parse_toml(source: &Source) -> (Spanned<DeTable<'_>>, Vec<Finding>
         let reason = format!("This is no TOML: {}.", error.message().trim().replace('\n', ", "));
         source.error("config.syntax", span, reason, "Write `key = value` under a `[table]`, strings in quotes.")
     });
-    (table, findings.collect())
+    // One slip often trips the parser twice.
+    let mut findings: Vec<Finding> = findings.collect();
+    findings.dedup_by_key(|finding| finding.line);
+    (table, findings)
 }
 
 impl<'r> Table<'r> {

@@ -14,7 +14,9 @@ use serde::{Serialize, Serializer};
 use super::hours::{Hours, Zone};
 use super::pattern::Pattern;
 use super::queue::Queue;
+use super::read::{Surroundings, read};
 use super::trunk::{CallerId, Transport, Trunk};
+use crate::finding::{Finding, Source};
 use crate::ids::{DialplanName, HoursName, Language, QueueName, SkillName, TrunkName};
 use crate::number::{Home, Number};
 
@@ -43,6 +45,7 @@ pub struct Plan {
     pub store: Store,
     pub recording: Recording,
     pub agents: AgentRules,
+    pub callers: CallerRules,
     pub limits: Limits,
     pub trunks: BTreeMap<TrunkName, Trunk>,
     pub numbers: Vec<InboundNumber>,
@@ -139,6 +142,8 @@ pub struct Recording {
 pub struct AgentRules {
     /// Unanswered offers in a row that put an agent Not Ready. Default 1; 0 never.
     pub no_answer_limit: u32,
+    /// No offer for so long after an unanswered one that left the agent ready. Default 5.
+    pub no_answer_back_off_s: Seconds,
     /// No offer for so long after a declined one. Default 5.
     pub declined_back_off_s: Seconds,
     /// No offer for so long after a busy phone. Default 5.
@@ -147,6 +152,23 @@ pub struct AgentRules {
     pub unreachable_back_off_s: Seconds,
     /// An agent whose page lost its link keeps the state for so long. Default 60.
     pub link_lost_grace_s: Seconds,
+}
+
+/// `[callers]`: rules for every caller.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CallerRules {
+    /// Who hung up while waiting and calls again so soon gets the old place, once. 0 turns it off. Default 300.
+    pub resume_within_s: Seconds,
+    pub tier_priority: TierPriority,
+}
+
+/// `[callers.tier_priority]`: points of priority that a customer's tier adds. Default 30, 20, 10, 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct TierPriority {
+    pub platinum: i32,
+    pub gold: i32,
+    pub iron: i32,
+    pub lead: i32,
 }
 
 /// `[limits]`: full means a clear refusal.
@@ -246,6 +268,11 @@ pub struct Seconds(pub u32);
 pub struct Millis(pub u32);
 
 impl Plan {
+    /// The plan of a text that needs nothing around it: no secrets, every dialplan and prompt believed.
+    pub fn from_toml(text: &str) -> Result<Plan, Vec<Finding>> {
+        read(&Source::new("strowger.toml", text), &Surroundings::NONE).into_plan()
+    }
+
     /// The address we give to a peer of this family, where one is configured.
     pub fn public_address_for(&self, peer: IpAddr) -> Option<IpAddr> {
         self.public_address.iter().copied().find(|ours| ours.is_ipv4() == peer.is_ipv4())
@@ -254,6 +281,13 @@ impl Plan {
     /// RTP ports we have, in pairs of RTP and RTCP.
     pub fn media_port_pairs(&self) -> u32 {
         self.media.port_pairs()
+    }
+}
+
+impl Default for Plan {
+    /// The plan of an empty file: every key has a default that works.
+    fn default() -> Self {
+        Self::from_toml("").expect("the defaults agree: a test reads the empty file")
     }
 }
 

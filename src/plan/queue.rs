@@ -18,6 +18,8 @@ pub struct Queue {
     pub label: Label,
     /// Which of several eligible agents is offered the call. Default `longest_idle`.
     pub strategy: Strategy,
+    /// Whether the level of skill goes before the strategy. Default `best`.
+    pub skill_fit: SkillFit,
     /// Who is eligible, as an expression over skills: `billing >= 3 and (en or zh >= 2)`.
     /// `None` with no `members`: every agent.
     pub skills: Option<SkillExpression>,
@@ -31,12 +33,19 @@ pub struct Queue {
     pub priority_per_minute: u32,
     /// Points that waiting adds at most. Default 100.
     pub priority_gain_max: u32,
+    /// Who has waited so long goes before all who have not. Default 900.
+    pub starve_after_s: Seconds,
     /// How long an agent's phone rings before the next one's does. Default 20.
     pub ring_timeout_s: Seconds,
+    /// Ring progressively: after so long one more phone rings. Default 5.
+    pub ring_widen_s: Seconds,
     /// Default `optional`.
     pub wrap_up: WrapUp,
     /// Time for after-call work. Default 30.
     pub wrap_up_s: Seconds,
+    /// What one extension of it adds, and how many an agent may take. Default 30 and 3.
+    pub wrap_up_extend_s: Seconds,
+    pub wrap_up_extensions: u32,
     /// Codes to close a call with; empty: every disposition of the plan.
     pub dispositions: Vec<Arc<str>>,
     /// Callers at once; the next is refused or overflows. Default: `limits.queue_length`.
@@ -51,8 +60,6 @@ pub struct Queue {
     pub service_level_percent: u32,
     /// Who hangs up sooner does not count as abandoned. Default 5.
     pub short_abandon_s: Seconds,
-    /// Who calls again so soon gets the old place. 0 turns it off. Default 300.
-    pub resume_within_s: Seconds,
     /// How long a caller waits for a preferred agent before everyone is asked. Default 20.
     pub preferred_wait_s: Seconds,
     /// Default `always`.
@@ -88,13 +95,15 @@ pub struct Announcements {
     pub comfort: Vec<PromptName>,
     /// Default 30.
     pub comfort_every_s: Seconds,
+    /// Place in the queue for the first time after so long. Default 20.
+    pub position_first_s: Seconds,
     /// Place in the queue, each so often. 0 turns it off. Default 45.
     pub position_every_s: Seconds,
     /// Whether the expected wait is said with the place. Default true.
     pub wait_estimate: bool,
 }
 
-/// One way out of the queue. The first that applies is taken.
+/// One way out of the queue, one an occasion.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Overflow {
     pub when: OverflowWhen,
@@ -147,6 +156,17 @@ pub enum Strategy {
     LeastOccupied,
 }
 
+/// Whether the level of skill decides before the strategy does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SkillFit {
+    /// The best mean level in the skills asked for; the strategy breaks ties.
+    #[default]
+    Best,
+    /// Whoever is eligible is as good as any other.
+    Disregard,
+}
+
 /// After-call work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -185,6 +205,10 @@ impl Strategy {
         ("weighted_random", Strategy::WeightedRandom),
         ("least_occupied", Strategy::LeastOccupied),
     ];
+}
+
+impl SkillFit {
+    pub const ALL: [(&'static str, SkillFit); 2] = [("best", SkillFit::Best), ("disregard", SkillFit::Disregard)];
 }
 
 impl WrapUp {

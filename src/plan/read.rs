@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use super::check;
 use super::hours::Zone;
-use super::keys::{Places, Reader, Table, parse_toml};
+use super::keys::{Document, Places, Reader, Table, parse_toml};
 use super::model::{
-    AgentRules, Codec, Dialer, Emergency, Http, InboundNumber, Limits, Listener, Media, OutboundRoute, Plan, Recording,
-    Sip, Store,
+    AgentRules, CallerRules, Codec, Dialer, Emergency, Http, InboundNumber, Limits, Listener, Media, OutboundRoute,
+    Plan, Recording, Sip, Store, TierPriority,
 };
 use super::pattern::Pattern;
 use super::read_hours::{read_hours, zone};
@@ -61,37 +61,35 @@ pub fn read(source: &Source, surroundings: &Surroundings<'_>) -> Reading {
     if source.text.len() > limits::CONFIG_BYTES {
         let reason = format!("The file has {} bytes, and may have {}.", source.text.len(), limits::CONFIG_BYTES);
         let finding = source.error("config.too-long", 0..0, reason, "Move data (customers, agents) into the store.");
-        return read_text(&Source::new(&source.file, ""), surroundings).refused_for(vec![finding]);
+        return unread(source, vec![finding]);
     }
-    let (_, syntax) = parse_toml(source);
+    let (document, syntax) = parse_toml(source);
     if !syntax.is_empty() {
-        return read_text(&Source::new(&source.file, ""), surroundings).refused_for(syntax);
+        return unread(source, syntax);
     }
-    read_text(source, surroundings)
+    let (draft, mut findings, places, _) = read_model(source, document.get_ref(), surroundings);
+    findings.extend(check::check(&draft, &places, source, surroundings));
+    // What concerns the whole file comes last.
+    findings.sort_by_key(|finding| (finding.span.is_empty(), finding.span.start));
+    Reading { draft, places, findings }
 }
 
-impl Reading {
-    fn refused_for(mut self, findings: Vec<Finding>) -> Self {
-        self.findings = findings;
-        self
-    }
-}
-
-fn read_text(source: &Source, surroundings: &Surroundings<'_>) -> Reading {
-    let (plan, mut findings, places, _) = read_model(source, surroundings);
-    findings.extend(check::check(&plan, &places, source, surroundings));
-    findings.sort_by_key(|finding| finding.span.start);
-    Reading { draft: plan, places, findings }
+/// A text that is not looked into: the draft is the plan of an empty one.
+fn unread(source: &Source, findings: Vec<Finding>) -> Reading {
+    let empty = Source::new(&source.file, "");
+    let (document, _) = parse_toml(&empty);
+    let (draft, _, places, _) = read_model(&empty, document.get_ref(), &Surroundings::NONE);
+    Reading { draft, places, findings }
 }
 
 /// The model, what is wrong with single keys, their places, and the paths of all keys there are.
-pub(super) fn read_model(
+fn read_model(
     source: &Source,
+    document: &Document<'_>,
     surroundings: &Surroundings<'_>,
 ) -> (Plan, Vec<Finding>, Places, BTreeSet<String>) {
-    let (document, _) = parse_toml(source);
     let reader = Reader::new(source);
-    let plan = read_top(reader.top(document.get_ref()), surroundings);
+    let plan = read_top(reader.top(document), surroundings);
     let (findings, places, asked) = reader.finish();
     (plan, findings, places, asked)
 }
@@ -115,6 +113,7 @@ fn read_top(top: Table<'_>, surroundings: &Surroundings<'_>) -> Plan {
         store: read_store(&top.section("store")),
         recording: read_recording(&top.section("recording")),
         agents: read_agents(&top.section("agents")),
+        callers: read_callers(&top.section("callers")),
         numbers: top.list("number").iter().map(|entry| read_number(entry, &home)).collect(),
         outbound: top.list("outbound").iter().map(|entry| read_outbound(entry, &home)).collect(),
         emergency: read_emergency(&top.section("emergency"), &home, &trunks, &trunk_order),
@@ -299,10 +298,28 @@ fn read_recording(table: &Table<'_>) -> Recording {
 fn read_agents(table: &Table<'_>) -> AgentRules {
     AgentRules {
         no_answer_limit: table.integer("no_answer_limit", 1, 0..=100),
+        no_answer_back_off_s: table.seconds("no_answer_back_off_s", 5, 0..=3_600),
         declined_back_off_s: table.seconds("declined_back_off_s", 5, 0..=3_600),
         busy_back_off_s: table.seconds("busy_back_off_s", 5, 0..=3_600),
         unreachable_back_off_s: table.seconds("unreachable_back_off_s", 10, 0..=3_600),
         link_lost_grace_s: table.seconds("link_lost_grace_s", 60, 0..=3_600),
+    }
+}
+
+fn read_callers(table: &Table<'_>) -> CallerRules {
+    let tiers = table.section("tier_priority");
+    let points = |key, default| {
+        let given = tiers.signed(key, -1_000..=1_000);
+        given.map_or(default, |points| i32::try_from(points).expect("the range fits"))
+    };
+    CallerRules {
+        resume_within_s: table.seconds("resume_within_s", 300, 0..=86_400),
+        tier_priority: TierPriority {
+            platinum: points("platinum", 30),
+            gold: points("gold", 20),
+            iron: points("iron", 10),
+            lead: points("lead", 0),
+        },
     }
 }
 
@@ -389,4 +406,123 @@ fn read_emergency(
     let calls_out = |name: &&TrunkName| trunks.get(*name).is_some_and(|trunk| trunk.host.is_some());
     let default = || trunk_order.iter().filter(calls_out).cloned().collect();
     Emergency { numbers, trunks: trunk_names(table, "trunks").unwrap_or_else(default) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = include_str!("../../tests/data/config/strowger.toml");
+
+    /// `trunk.telecom.match[0]` → `trunk.*.match`.
+    fn without_names(path: &str) -> String {
+        let mut parts: Vec<&str> = path.split('.').map(|part| part.split('[').next().unwrap_or(part)).collect();
+        let named = ["trunk", "queue", "hours", "holidays", "skills", "dispositions", "not_ready_reasons"];
+        if parts.len() > 1 && named.contains(&parts[0]) {
+            parts[1] = "*";
+        }
+        // An exception of hours and a day of a calendar are written alike.
+        parts.join(".").replace("hours.*.exception", "holidays.*.day")
+    }
+
+    fn codes(text: &str) -> Vec<(&'static str, u32)> {
+        let findings = read(&Source::new("strowger.toml", text), &Surroundings::NONE).findings;
+        let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
+        errors.map(|finding| (finding.code, finding.line)).collect()
+    }
+
+    #[test]
+    fn the_sample_shows_every_key_there_is() {
+        let source = Source::new("sample", SAMPLE);
+        let (document, _) = parse_toml(&source);
+        let (_, _, places, asked) = read_model(&source, document.get_ref(), &Surroundings::NONE);
+        let shown: BTreeSet<String> = places.paths().map(without_names).collect();
+        let missing: BTreeSet<String> =
+            asked.iter().map(|path| without_names(path)).filter(|path| !shown.contains(path)).collect();
+        assert_eq!(missing, BTreeSet::new());
+    }
+
+    #[test]
+    fn an_empty_file_is_a_plan_with_one_warning() {
+        let reading = read(&Source::new("strowger.toml", ""), &Surroundings::NONE);
+        let found: Vec<_> = reading.findings.iter().map(|f| (f.severity, f.code, f.line)).collect();
+        assert_eq!(found, [(Severity::Warning, "emergency.unreachable", 0)]);
+        let plan = Plan::default();
+        assert_eq!(reading.into_plan(), Ok(plan.clone()));
+        assert_eq!(
+            plan.sip.listen.iter().map(Listener::to_string).collect::<Vec<_>>(),
+            ["udp:0.0.0.0:5060", "tcp:0.0.0.0:5060"]
+        );
+        assert_eq!(plan.http.listen.to_string(), "127.0.0.1:8080");
+    }
+
+    #[test]
+    fn the_sample_means_what_it_says() {
+        let secret = |_: &str| Some("a password".to_owned());
+        let surroundings = Surroundings { secret: &secret, ..Surroundings::NONE };
+        let plan = read(&Source::new("sample", SAMPLE), &surroundings).into_plan().unwrap();
+        assert_eq!(plan.public_address_for([198, 51, 100, 1].into()), Some([203, 0, 113, 10].into()));
+        assert_eq!(plan.media.port_pairs(), 5_000);
+        let mobile = &plan.trunks["mobile"];
+        assert_eq!(mobile.host.as_ref().unwrap().to_string(), "[2001:db8:2::1]:5062");
+        assert_eq!(mobile.registration.as_ref().unwrap().registrar.to_string(), "registrar.mobile.example");
+        let sales = &plan.queues["sales"];
+        assert_eq!((sales.steps.len(), sales.overflow.len(), sales.length_max), (2, 4, 50));
+        let skills = sales.skills.as_ref().unwrap();
+        assert!(SAMPLE[skills.span.clone()].contains(skills.text.as_ref()), "its place is known to whoever parses it");
+        assert_eq!(plan.queues["service"].length_max, plan.limits.queue_length);
+        assert_eq!(plan.emergency.numbers.last().unwrap().as_str(), "12395");
+        assert_eq!(plan.skills["sales"].in_language(&Language::new("zh-CN")), "销售");
+        assert!(plan.hours["office"].exceptions.len() == 7, "its own, then the calendar's");
+    }
+
+    #[test]
+    fn a_file_that_is_too_long_is_refused() {
+        let text = format!("domain = \"a.example\"\n{}", "#".repeat(limits::CONFIG_BYTES));
+        assert_eq!(codes(&text), [("config.too-long", 1)]);
+    }
+
+    #[test]
+    fn too_many_entries_are_refused() {
+        let numbers: String = (0..=limits::CONFIG_ENTRIES)
+            .map(|n| format!("[[number]]\nmatch = \"+8620{:08}\"\ndialplan = \"a\"\n", 20_000_000 + n))
+            .collect();
+        assert_eq!(codes(&numbers).first().map(|found| found.0), Some("config.too-many"));
+        let peers: Vec<String> =
+            (0..=limits::TRUNK_PEERS).map(|n| format!("\"10.{}.{}.0/24\"", n / 256, n % 256)).collect();
+        let trunk = format!("[trunk.a]\nhost = \"a.example\"\nmatch = [{}]\n", peers.join(", "));
+        assert_eq!(codes(&trunk), [("config.too-many", 1)]);
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_is_refused() {
+        let (good, long) = ("q".repeat(limits::NAME_CHARS), "q".repeat(limits::NAME_CHARS + 1));
+        assert_eq!(codes(&format!("[queue.{good}]\n")), []);
+        assert_eq!(codes(&format!("[queue.{long}]\n")), [("config.name", 1)]);
+    }
+
+    #[test]
+    fn many_syntax_errors_come_in_one_run() {
+        assert_eq!(
+            codes("a = = 1\nb = 'x\nc = 3\nd = 5 5\n").iter().map(|found| found.1).collect::<Vec<_>>(),
+            [1, 2, 4]
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "\\PC{0,200}") {
+            let _ = read(&Source::new("strowger.toml", text), &Surroundings::NONE);
+        }
+
+        /// The sample with some of its bytes cut out or doubled: never a panic, and never a plan without a look.
+        #[test]
+        fn a_mangled_sample_never_panics(at in 0..SAMPLE.len(), length in 0usize..60, doubled: bool) {
+            let end = (at + length).min(SAMPLE.len());
+            if let (Some(head), Some(cut), Some(tail)) = (SAMPLE.get(..at), SAMPLE.get(at..end), SAMPLE.get(end..)) {
+                let middle = if doubled { cut.repeat(2) } else { String::new() };
+                let _ = read(&Source::new("strowger.toml", format!("{head}{middle}{tail}")), &Surroundings::NONE);
+            }
+        }
+    }
 }

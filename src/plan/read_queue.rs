@@ -7,7 +7,7 @@ use super::hours::{Hours, Zone};
 use super::keys::Table;
 use super::model::{Label, Seconds};
 use super::queue::{
-    Announcements, Overflow, OverflowTo, OverflowWhen, Queue, Record, SkillExpression, Step, Strategy, WrapUp,
+    Announcements, Overflow, OverflowTo, OverflowWhen, Queue, Record, SkillExpression, SkillFit, Step, Strategy, WrapUp,
 };
 use super::read_hours::zone;
 use crate::ids::{AgentName, HoursName, PromptName, QueueName};
@@ -42,15 +42,20 @@ fn read_queue(
     Queue {
         label: table.label("label").unwrap_or_else(|| Label::plain(name.as_str())),
         strategy: table.choice("strategy", &Strategy::ALL, Strategy::LongestIdle),
+        skill_fit: table.choice("skill_fit", &SkillFit::ALL, SkillFit::Best),
         skills: skill_expression(table),
         members: table.words("members").unwrap_or_default().iter().map(|word| AgentName::new(word.text)).collect(),
         steps: read_steps(table),
         priority: i32::try_from(priority).expect("the range fits"),
         priority_per_minute: table.integer("priority_per_minute", 1, 0..=1_000),
         priority_gain_max: table.integer("priority_gain_max", 100, 0..=10_000),
+        starve_after_s: table.seconds("starve_after_s", 900, 10..=86_400),
         ring_timeout_s: table.seconds("ring_timeout_s", 20, 3..=300),
+        ring_widen_s: table.seconds("ring_widen_s", 5, 1..=300),
         wrap_up: table.choice("wrap_up", &WrapUp::ALL, WrapUp::Optional),
         wrap_up_s: table.seconds("wrap_up_s", 30, 1..=3_600),
+        wrap_up_extend_s: table.seconds("wrap_up_extend_s", 30, 1..=3_600),
+        wrap_up_extensions: table.integer("wrap_up_extensions", 3, 0..=100),
         dispositions: table.words("dispositions").unwrap_or_default().iter().map(|word| Arc::from(word.text)).collect(),
         length_max: table.integer("length_max", default_length, 0..=100_000),
         announcements: read_announcements(&table.section("announcements")),
@@ -58,7 +63,6 @@ fn read_queue(
         service_level_s: table.seconds("service_level_s", 20, 1..=3_600),
         service_level_percent: table.integer("service_level_percent", 80, 1..=100),
         short_abandon_s: table.seconds("short_abandon_s", 5, 0..=300),
-        resume_within_s: table.seconds("resume_within_s", 300, 0..=86_400),
         preferred_wait_s: table.seconds("preferred_wait_s", 20, 0..=3_600),
         record: table.choice("record", &Record::ALL, Record::Always),
         name,
@@ -106,6 +110,7 @@ fn read_announcements(table: &Table<'_>) -> Announcements {
         greeting: prompt("greeting"),
         comfort: table.words("comfort").unwrap_or_default().iter().map(|word| PromptName::new(word.text)).collect(),
         comfort_every_s: table.seconds("comfort_every_s", 30, 5..=3_600),
+        position_first_s: table.seconds("position_first_s", 20, 1..=3_600),
         position_every_s: table.seconds("position_every_s", 45, 0..=3_600),
         wait_estimate: table.flag("wait_estimate", true),
     }

@@ -109,6 +109,11 @@ impl Phone {
         matches!(self.registration, Registration::Held { .. })
     }
 
+    /// A REGISTER waits for its answer.
+    pub fn is_asking(&self) -> bool {
+        matches!(self.registration, Registration::Asking { .. })
+    }
+
     /// What becomes of calls that come in from now on.
     pub fn set_plan(&mut self, plan: AnswerPlan) {
         self.plan = plan;

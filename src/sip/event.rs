@@ -4,9 +4,9 @@ use core::time::Duration;
 
 use super::Message;
 use super::flow::Source;
+use super::registrar::Binding;
 use crate::ids::{AccountName, TrunkName};
 use crate::sdp::SessionDescription;
-use crate::time::Time;
 
 /// One INVITE usage: from an INVITE in either direction to the end of its dialog. Never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,7 +45,8 @@ pub enum UaEvent {
     /// The session is over.
     Ended { session: SessionId, how: Ending, reason: Option<EndReason> },
     /// A contact was registered, refreshed, or moved to another flow.
-    Bound { account: AccountName, contact: String, expires: Time, source: Source },
+    /// The binding is what `import_bindings` takes after a restart.
+    Bound { account: AccountName, binding: Binding },
     /// A contact is gone.
     Unbound { account: AccountName, contact: String, why: Unbound },
     /// Our registration at a trunk works (again), or no longer. Told on change only.

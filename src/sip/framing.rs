@@ -178,3 +178,112 @@ impl Framer {
         Frame::Broken(message)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "OPTIONS sip:h SIP/2.0\r\nVia: SIP/2.0/TCP a;branch=z9hG4bK1\r\nFrom: <sip:a@h>;tag=1\r\nTo: <sip:b@h>\r\n\
+        Call-ID: c\r\nCSeq: 1 OPTIONS\r\n";
+
+    fn message(length: &str, body: &str) -> String {
+        format!("{HEAD}{length}\r\n{body}")
+    }
+
+    /// What the framer yields, in short: M and the body, P for a ping, B and the status.
+    fn frames(framer: &mut Framer) -> Vec<String> {
+        core::iter::from_fn(|| framer.poll())
+            .map(|frame| match frame {
+                Frame::Message(m) => format!("M {}", m.body().escape_ascii()),
+                Frame::Ping => "P".into(),
+                Frame::Broken(m) => format!("B {}", m.and_then(|m| m.refusal()).map_or(0, |(status, _)| status)),
+            })
+            .collect()
+    }
+
+    fn at_once(stream: &str) -> Vec<String> {
+        let mut framer = Framer::new();
+        framer.feed(stream.as_bytes());
+        frames(&mut framer)
+    }
+
+    fn byte_by_byte(stream: &str) -> Vec<String> {
+        let mut framer = Framer::new();
+        let mut seen = Vec::new();
+        for byte in stream.as_bytes() {
+            framer.feed(&[*byte]);
+            seen.extend(frames(&mut framer));
+        }
+        seen
+    }
+
+    #[test]
+    fn the_table_of_streams_comes_out_the_same_at_once_and_byte_by_byte() {
+        let two = message("Content-Length: 3\r\n", "abc") + &message("l: 0\r\n", "");
+        for (what, stream, expected) in [
+            ("two messages back to back", two.as_str(), &["M abc", "M "][..]),
+            ("white space before the colon", &message("Content-Length : 5\r\n", "abcde"), &["M abcde"]),
+            ("a folded length", &message("Content-Length:\r\n 5\r\n", "abcde"), &["M abcde"]),
+            ("the compact name", &message("L:5\r\n", "abcde"), &["M abcde"]),
+            ("two equal lengths", &message("l: 5\r\nContent-Length: 05\r\n", "abcde"), &["M abcde"]),
+            ("two lengths that differ", &message("l: 5\r\nContent-Length: 0\r\n", "abcde"), &["B 400"]),
+            ("no length", &message("", "abcde"), &["B 400"]),
+            ("a negative length", &message("l: -1\r\n", "abcde"), &["B 400"]),
+            ("a length in words", &message("l: five\r\n", "abcde"), &["B 400"]),
+            ("a length past the limit", &message("l: 99999999\r\n", "abcde"), &["B 513"]),
+            ("a length past every integer", &message("l: 99999999999999999999\r\n", "abcde"), &["B 400"]),
+            ("a ping before and after", &format!("\r\n\r\n{}\r\n\r\n", message("l: 0\r\n", "")), &["P", "M ", "P"]),
+            ("a pong before a message", &format!("\r\n{}", message("l: 0\r\n", "")), &["M "]),
+            ("three line ends", &format!("\r\n\r\n\r\n{}", message("l: 0\r\n", "")), &["P", "M "]),
+            ("a blank line inside the body", &message("l: 8\r\n", "a\r\n\r\nbcd"), &["M a\\r\\n\\r\\nbcd"]),
+            ("lone line feeds", &message("l: 2\r\n", "ok").replace("\r\n", "\n"), &["M ok"]),
+            ("HTTP", "GET / HTTP/1.1\r\nHost: h\r\n\r\n", &["B 0"]),
+            ("HTTP with a length", "POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\nx", &["B 0"]),
+            ("half a message", "OPTIONS sip:h SIP/2.0\r\nl: 0\r\n", &[]),
+        ] {
+            assert_eq!(at_once(stream), expected, "{what}");
+            assert_eq!(byte_by_byte(stream), expected, "{what}, byte by byte");
+        }
+    }
+
+    #[test]
+    fn nothing_comes_after_a_broken_stream_and_nothing_is_kept() {
+        let mut framer = Framer::new();
+        framer.feed(message("", "").as_bytes());
+        assert_eq!(frames(&mut framer), ["B 400"]);
+        framer.feed(message("l: 0\r\n", "").as_bytes());
+        assert_eq!((frames(&mut framer).len(), framer.pending()), (0, 0));
+    }
+
+    #[test]
+    fn a_head_without_end_is_cut_off_at_the_limit_with_a_513() {
+        let mut framer = Framer::new();
+        framer.feed(HEAD.as_bytes());
+        for _ in 0..limits::MESSAGE_BYTES.div_ceil(1000) {
+            assert_eq!(framer.poll(), None);
+            framer.feed(&[b"X: ", [b'x'; 995].as_slice(), b"\r\n"].concat());
+        }
+        assert_eq!(frames(&mut framer), ["B 513"]);
+        assert_eq!(framer.pending(), 0);
+    }
+
+    #[test]
+    fn datagrams_of_line_ends_keep_the_nat_open_and_say_nothing() {
+        for keep_alive in [&b""[..], b"\r\n", b"\r\n\r\n", b"\0", b"\0\0\0\0", b" "] {
+            assert_eq!(datagram(Bytes::from_static(keep_alive)), Datagram::KeepAlive);
+        }
+        for junk in
+            [&b"hello"[..], b"GET / HTTP/1.1\r\n\r\n", b"\x80\xc8\0\x06", b"INVITE\r\n", b" INVITE sip:a SIP/2.0"]
+        {
+            assert_eq!(datagram(Bytes::from_static(junk)), Datagram::Unreadable);
+        }
+    }
+
+    #[test]
+    fn a_datagram_past_the_limit_is_read_as_far_as_it_needs_for_its_513() {
+        let long = message("", &"x".repeat(limits::MESSAGE_BYTES));
+        let Datagram::Message(m) = datagram(Bytes::from(long)) else { panic!("it is SIP") };
+        assert_eq!(m.refusal(), Some((513, "Message Too Large")));
+        assert_eq!(m.bytes().len(), limits::MESSAGE_BYTES);
+    }
+}

@@ -5,16 +5,27 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
+pub mod authenticator;
+pub mod body;
+pub mod carrier;
+pub mod dialog;
 pub mod digest;
 pub mod endpoint;
 pub mod event;
 pub mod flow;
 pub mod framing;
 pub mod header;
+pub mod health;
+mod inbound;
+pub mod info;
 pub mod invite;
 pub mod message;
 pub mod method;
+pub mod registrar;
+pub mod registration;
 pub mod request;
+pub mod resolve;
+pub mod session;
 pub mod transaction;
 pub mod uri;
 pub mod write;
@@ -24,6 +35,16 @@ pub use message::{Fault, Message, Unreadable, Verdict};
 pub use method::Method;
 pub use uri::{Host, Scheme, Uri};
 pub use write::{Quoted, Unwritable, Writer, reason_phrase, reply_address, respond};
+
+#[cfg(test)]
+mod against_rsip;
+#[cfg(test)]
+#[path = "../../tests/data/sip/inputs.rs"]
+mod inputs;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod torture;
 
 use thiserror::Error;
 
@@ -39,3 +60,6 @@ pub enum Invalid {
     #[error("the value cannot be read: {0}")]
     Value(&'static str),
 }
+
+#[cfg(test)]
+mod scenario;

@@ -42,10 +42,10 @@ impl<'a> Uri<'a> {
     /// Lenient where the wire is (underscores in host names, `sip:@host`, broken `%` escapes, raw UTF-8 in the user part),
     /// strict where leniency would let one URI pass for another.
     pub fn parse(raw: &'a str) -> Result<Uri<'a>, Invalid> {
-        if raw.bytes().any(|b| b <= b' ' || matches!(b, 0x7f | b'<' | b'>' | b'"')) {
+        if raw.bytes().any(|b| NEVER[usize::from(b)]) {
             return Err(Invalid::Uri("a space, a control character, a quote or an angle bracket stands in it"));
         }
-        let (scheme, rest) = raw.split_once(':').ok_or(Invalid::Uri("it has no scheme"))?;
+        let (scheme, rest) = split(raw, b':').ok_or(Invalid::Uri("it has no scheme"))?;
         if !is_scheme(scheme) {
             return Err(Invalid::Uri("its scheme has a character that no scheme has"));
         }
@@ -58,16 +58,13 @@ impl<'a> Uri<'a> {
 
     fn parse_sip(raw: &'a str, scheme: Scheme, rest: &'a str) -> Result<Uri<'a>, Invalid> {
         // The user part may hold `;` and `?` (RFC 4475 §3.1.1.9), so the `@` is looked for first.
-        let (userinfo, rest) = match rest.split_once('@') {
-            Some((userinfo, rest)) => (Some(userinfo), rest),
-            None => (None, rest),
-        };
-        let (user, password) = match userinfo.map(|u| u.split_once(':').map_or((u, None), |(u, p)| (u, Some(p)))) {
+        let (userinfo, rest) = split(rest, b'@').map_or((None, rest), |(userinfo, rest)| (Some(userinfo), rest));
+        let (user, password) = match userinfo.map(|u| split(u, b':').map_or((u, None), |(u, p)| (u, Some(p)))) {
             Some(("", _)) | None => (None, None),
             Some((user, password)) => (Some(user), password),
         };
-        let (rest, headers) = rest.split_once('?').unwrap_or((rest, ""));
-        let (host_port, params) = rest.split_once(';').unwrap_or((rest, ""));
+        let (rest, headers) = split(rest, b'?').unwrap_or((rest, ""));
+        let (host_port, params) = split(rest, b';').unwrap_or((rest, ""));
         let (host, port) = Host::parse_with_port(host_port)?;
         Ok(Uri { raw, scheme, user, password, host, port, params, headers })
     }
@@ -225,8 +222,7 @@ impl<'a> Host<'a> {
             v6.parse::<Ipv6Addr>().map_err(|_| Invalid::Uri("that is no IPv6 address"))?;
             return Ok(Host(text));
         }
-        let name_byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
-        if text.is_empty() || !text.bytes().all(name_byte) {
+        if text.is_empty() || !text.bytes().all(|b| HOST_NAME[usize::from(b)]) {
             return Err(Invalid::Uri("the host is empty or has a character that no host has"));
         }
         Ok(Host(text))
@@ -256,6 +252,28 @@ impl fmt::Display for Host<'_> {
         f.write_str(self.0)
     }
 }
+
+/// What stands in no URI: white space, control characters, quotes, angle brackets.
+static NEVER: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = byte <= 0x20 || matches!(byte as u8, 0x7f | b'<' | b'>' | b'"');
+        byte += 1;
+    }
+    table
+};
+
+/// What host names and IPv4 addresses are made of. Underscores are not legal, and not rare.
+static HOST_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+        byte += 1;
+    }
+    table
+};
 
 /// Undoes `%HH`. A broken escape stays as it is; bytes that are not UTF-8 become U+FFFD. Borrows where there is no escape.
 pub fn unescape(text: &str) -> Cow<'_, str> {
@@ -295,6 +313,12 @@ fn escape(text: &str, plain: impl Fn(u8) -> bool) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
+}
+
+/// What stands before and after the first `mark`, which is ASCII.
+fn split(text: &str, mark: u8) -> Option<(&str, &str)> {
+    let at = memchr(mark, text.as_bytes())?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
 fn is_scheme(text: &str) -> bool {
@@ -355,4 +379,116 @@ fn same_params(a: Params<'_>, b: Params<'_>, never_alone: &[&str]) -> bool {
         })
     };
     one_way(a, b) && one_way(b, a)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uri(text: &str) -> Uri<'_> {
+        Uri::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    #[test]
+    fn the_parts_of_a_sip_uri_stand_where_they_should() {
+        let u =
+            uri("sips:+15551234567;npdi;rn=+1:pw@[2001:db8::10]:5070;transport=tcp;lr?Subject=a%20b&Priority=urgent");
+        assert_eq!((u.scheme(), u.user(), u.password()), (Scheme::Sips, Some("+15551234567;npdi;rn=+1"), Some("pw")));
+        assert_eq!((u.host().as_str(), u.port()), ("[2001:db8::10]", Some(5070)));
+        assert_eq!(u.host().ip(), "2001:db8::10".parse().ok());
+        assert!(u.is_loose_router());
+        assert_eq!(u.params().get("Transport"), Some("tcp"));
+        let headers: Vec<_> = u.headers().collect();
+        assert_eq!(headers, [("Subject".into(), Cow::<str>::from("a b")), ("Priority".into(), "urgent".into())]);
+    }
+
+    #[test]
+    fn lenient_where_the_wire_is() {
+        assert_eq!(uri("sip:@192.0.2.1").user(), None);
+        assert_eq!(uri("SIP:my_pbx").host().as_str(), "my_pbx");
+        assert_eq!(uri("sip:100%@h").user_text().as_deref(), Some("100%"));
+        assert_eq!(uri("sip:张@h").user(), Some("张"));
+        assert_eq!(uri("tel:+1-555;phone-context=+1").user(), Some("+1-555"));
+        assert_eq!(uri("urn:service:sos").scheme(), Scheme::Other);
+    }
+
+    #[test]
+    fn what_could_pass_for_something_else_is_refused() {
+        for text in [
+            "",
+            "sip",
+            "sip:",
+            "sip:@",
+            ":x",
+            "1sip:x",
+            "sip:a@",
+            "sip:a@b@c",
+            "sip:a b@c",
+            "<sip:a@b>",
+            "sip:a@b:",
+            "sip:a@b:x",
+            "sip:a@b:65536",
+            "sip:a@[::1",
+            "sip:a@[g::1]",
+            "sip:a@[::1]x",
+            "sip:a@h,i",
+            "sip:a@h/i",
+            "tel:",
+            "sip:a\r\nb@c",
+            "sip:a\"@c",
+        ] {
+            assert!(Uri::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_equal_pairs_of_rfc_3261_are_equal() {
+        for (a, b) in [
+            ("sip:%61lice@atlanta.com;transport=TCP", "sip:alice@AtlanTa.CoM;Transport=tcp"),
+            ("sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5"),
+            ("sip:carol@chicago.com", "sip:carol@chicago.com;security=on"),
+            (
+                "sip:biloxi.com;transport=tcp;method=REGISTER?to=sip:bob%40biloxi.com",
+                "sip:biloxi.com;method=REGISTER;transport=tcp?to=sip:bob%40biloxi.com",
+            ),
+            (
+                "sip:alice@atlanta.com?subject=project%20x&priority=urgent",
+                "sip:alice@atlanta.com?priority=urgent&subject=project%20x",
+            ),
+            ("sip:a@[2001:db8::1]", "sip:a@[2001:DB8:0::1]"),
+            ("tel:+1(555)12-34", "tel:+15551234"),
+        ] {
+            assert!(uri(a).is_equivalent(&uri(b)) && uri(b).is_equivalent(&uri(a)), "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn the_unequal_pairs_of_rfc_3261_are_not_equal() {
+        for (a, b) in [
+            ("SIP:ALICE@AtLanTa.CoM;Transport=udp", "sip:alice@AtLanTa.CoM;Transport=UDP"),
+            ("sip:bob@biloxi.com", "sip:bob@biloxi.com:5060"),
+            ("sip:bob@biloxi.com", "sip:bob@biloxi.com;transport=udp"),
+            ("sip:bob@biloxi.com", "sip:bob@biloxi.com:6000;transport=tcp"),
+            ("sip:carol@chicago.com", "sip:carol@chicago.com?Subject=next%20meeting"),
+            ("sip:bob@phone21.boxesbybob.com", "sip:bob@192.0.2.4"),
+            ("sip:carol@chicago.com;security=on", "sip:carol@chicago.com;security=off"),
+            ("sip:a@h;user=phone", "sip:a@h"),
+            ("sip:a@h", "sips:a@h"),
+            // A reserved character is not its escape.
+            ("sip:a%3Bb@h", "sip:a;b@h"),
+            ("sip:a@h", "sip:h"),
+        ] {
+            assert!(!uri(a).is_equivalent(&uri(b)) && !uri(b).is_equivalent(&uri(a)), "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn escaping_goes_both_ways() {
+        for text in ["alice@corp", "a b%c", "张伟", "#31#", "plain.user"] {
+            assert_eq!(unescape(&escape_user(text)), text);
+            assert_eq!(unescape(&escape_header_value(text)), text);
+            let made = format!("sip:{}@h", escape_user(text));
+            assert_eq!(uri(&made).user_text().as_deref(), Some(text));
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! What lasts: the ledger as truth, a view that can be rebuilt, files beside them.
 //!
-//! The **ledger** is an append-only sequence of opaque records (JSON envelopes); a record is
+//! The **ledger** is an append-only sequence of opaque records (JSON envelopes, see [`migrate`]); a record is
 //! on disk when `append` returns. The **view** answers keyed reads; it is a pure fold over the ledger and may be
 //! deleted at any time. Nothing else is kept: what the ledger does not say did not happen.
 //!
@@ -14,11 +14,27 @@
 //!
 //! There is one writer. Readers ([`Tail`]) never block it and see only what is durable.
 
+pub mod backup;
+pub mod disk;
+pub mod frame;
+pub mod ledger;
+pub mod memory;
+pub mod memory_disk;
+pub mod migrate;
+pub mod password;
+pub mod sled;
+pub mod view;
+pub mod writer;
+
+mod segment;
+
+#[cfg(test)]
+mod crash_tests;
+
 use core::fmt;
 use std::io;
 
-use serde::{Deserialize, Serialize};
-
+pub use crate::event::Seq;
 use crate::ids::Epoch;
 
 /// The truth: an append-only, durable sequence of records with one writer.
@@ -35,8 +51,8 @@ pub trait Ledger: Send {
     /// be tried again.
     fn append(&mut self, batch: &Batch<'_>) -> Result<Seq, LedgerError>;
 
-    /// Whether there is room beyond the reserve: see [`Room`].
-    fn room(&self) -> Room;
+    /// Whether there is room beyond the reserve; tries to make some. See [`Room`].
+    fn room(&mut self) -> Room;
 
     /// Records from `from` on, in order; also a tail: see [`Tail::next`].
     fn read(&self, from: Seq) -> Result<Box<dyn Tail>, LedgerError>;
@@ -83,36 +99,6 @@ pub trait Fold: Send + Sync {
 
     /// The rows that one record puts or deletes. Records it does not know make none.
     fn rows(&self, seq: Seq, payload: &[u8]) -> Vec<RowChange>;
-}
-
-/// A record's position: 1 for the first, rising, never reused. A hole means that records were refused by a full
-/// disk and given up; it is never closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Seq(pub u64);
-
-impl Seq {
-    /// Before the first record.
-    pub const ZERO: Seq = Seq(0);
-    pub const FIRST: Seq = Seq(1);
-
-    pub const fn next(self) -> Seq {
-        Seq(self.0.saturating_add(1))
-    }
-
-    pub const fn prev(self) -> Seq {
-        Seq(self.0.saturating_sub(1))
-    }
-
-    pub const fn plus(self, records: u64) -> Seq {
-        Seq(self.0.saturating_add(records))
-    }
-}
-
-impl fmt::Display for Seq {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
 }
 
 /// Records to be made durable together. `first` is the number of the first; the others follow it.

@@ -1,12 +1,13 @@
 //! The live call: its legs, where its caller is, and what travels with it.
 
+use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::call::leg::Leg;
 use crate::cause::Cause;
 use crate::event::{Address, CustomerCard, Direction, IvrAnswer, Seq};
-use crate::ids::{AgentName, CallId, Language, LegId, QueueName, RecordingId, TrunkName, VoicemailId};
+use crate::ids::{AgentName, CallId, Language, LegId, QueueName, RecordingId, TrunkName};
 use crate::ivr::Machine;
 use crate::media::RoomId;
 use crate::time::Time;
@@ -47,13 +48,16 @@ pub struct Call {
     pub secure: bool,
     pub recording: Option<RecordingId>,
     pub message: Option<Message>,
+    /// When the running stay in a queue began.
+    pub waiting_since: Time,
+    /// When the caller first entered a queue; kept over returns, so that no place is lost.
+    pub queue_clock: Option<Time>,
     /// The queue the call was answered from; its rules follow the agent's leg.
     pub served_from: Option<QueueName>,
     /// Agents whose ringing leg belongs to an ACD offer.
     pub offers: BTreeMap<LegId, AgentName>,
     /// Set once the call is being cleared; the first cause stays.
     pub ending: Option<Cause>,
-    pub started: Time,
     /// The caller's 200 OK is wanted as soon as the record is durable.
     pub wants_answer: bool,
     /// Whom to ring once the first leg, an agent's own phone, is picked up (click-to-dial).
@@ -107,25 +111,23 @@ pub enum AfterDial {
 /// A voicemail being left.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
-    pub voicemail: VoicemailId,
-    pub recording: RecordingId,
     pub mailbox: Arc<str>,
-    pub file: String,
-    pub began: Option<Time>,
+    pub longest: Duration,
+    /// Set while the recording runs: from the beep's end to the message's.
+    pub recording: Option<RecordingId>,
 }
 
 impl Call {
-    #[expect(clippy::too_many_arguments, reason = "made in one place, from what arrived")]
-    pub fn new(
+    /// A call that has no leg yet; `caller` is to be set to the first.
+    #[expect(clippy::too_many_arguments, reason = "what a call is from its first moment on")]
+    pub fn without_legs(
         id: CallId,
         edition: Arc<Edition>,
         direction: Direction,
         from: Address,
         to: Address,
-        caller: Leg,
         engine: EngineId,
         room: RoomId,
-        accepted: Seq,
         language: Language,
         now: Time,
     ) -> Self {
@@ -135,12 +137,12 @@ impl Call {
             direction,
             from,
             to,
-            caller: caller.id,
-            legs: BTreeMap::from([(caller.id, caller)]),
+            caller: LegId::from_u128(0),
+            legs: BTreeMap::new(),
             engine,
             room,
             trunks: Vec::new(),
-            accepted,
+            accepted: Seq(0),
             durable: false,
             stage: Stage::Ringing,
             ivr: None,
@@ -152,10 +154,11 @@ impl Call {
             secure: false,
             recording: None,
             message: None,
+            waiting_since: now,
+            queue_clock: None,
             served_from: None,
             offers: BTreeMap::new(),
             ending: None,
-            started: now,
             wants_answer: false,
             dial_next: None,
             max_forwards: 70,
@@ -182,11 +185,6 @@ impl Call {
             Stage::Talking { a, b, .. } if *b == leg => Some(*a),
             _ => None,
         }
-    }
-
-    /// The live leg of this agent, offered or talking.
-    pub fn leg_of_agent(&self, agent: &AgentName) -> Option<&Leg> {
-        self.legs.values().find(|leg| leg.is_live() && leg.agent.as_ref() == Some(agent))
     }
 
     pub fn is_waiting(&self) -> bool {

@@ -46,6 +46,10 @@ impl Sounds {
         own.or_else(|| self.prompts.values().find_map(|prompts| prompts.get(name))).cloned()
     }
 
+    pub fn has_prompt(&self, language: &Language, name: &PromptName) -> bool {
+        self.prompts.get(language).is_some_and(|prompts| prompts.contains_key(name))
+    }
+
     /// Music by name, else whatever music there is.
     pub fn music(&self, name: &PromptName) -> Option<Arc<Clip>> {
         self.music.get(name).or_else(|| self.music.values().next()).cloned()

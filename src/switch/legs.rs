@@ -11,7 +11,7 @@ use crate::event::{Address, Fact, MediaStats, OfferOutcome, Role};
 use crate::ids::{AccountName, AgentName, CallId, LegId};
 use crate::media::{
     Audience, Direction as Flow, Formats, MediaCommand, MediaEvent, OpenPort, PayloadFormat, Play, PlayEnd, PortChange,
-    PortStats, Remote, Repeat, Sound,
+    PortId, PortStats, Remote, Repeat, Sound,
 };
 use crate::number::Number;
 use crate::plan::model::{Codec as PlanCodec, Dialer};
@@ -50,6 +50,16 @@ pub(super) struct NotDialled {
     pub status: u16,
 }
 
+/// Where a port belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub call: CallId,
+    pub leg: LegId,
+    pub engine: EngineId,
+    /// The leased RTP port.
+    pub rtp: u16,
+}
+
 /// Where an INVITE goes and what it says of who calls.
 struct Ring {
     targets: Vec<Target>,
@@ -61,6 +71,14 @@ struct Ring {
 }
 
 impl Switch {
+    /// Puts a leg on the books: found by its session and by its port from here on.
+    pub(super) fn add_leg(&mut self, call: &mut Call, leg: Leg) {
+        self.sessions.insert(leg.session, (call.id, leg.id));
+        let place = Place { call: call.id, leg: leg.id, engine: call.engine, rtp: leg.media.local.port() };
+        self.legs.insert(leg.media.port, place);
+        call.legs.insert(leg.id, leg);
+    }
+
     // -- media -------------------------------------------------------------------------------------------------------
 
     /// Codecs for a leg, most wanted first: the trunk's own list, else the plan's.
@@ -119,7 +137,7 @@ impl Switch {
 
     /// Tells the engine of a leg's port: at once, so that its far end is learnt from its first packets.
     pub(super) fn open_media(&mut self, call: &mut Call, leg: LegId, signalling: Option<IpAddr>) {
-        let (room, timeout) = (call.room, self.edition.plan.media.rtp_timeout_s.span());
+        let room = call.room;
         let Some(leg) = call.leg_mut(leg) else { return };
         leg.media.open = true;
         let stream = leg.media.stream.as_ref();
@@ -134,7 +152,6 @@ impl Switch {
             rtp_timeout: None,
             in_band_keys: stream.is_some_and(|s| s.telephone_event.is_none()),
         };
-        let _ = timeout;
         self.media(call, MediaCommand::Open(open));
     }
 
@@ -258,8 +275,25 @@ impl Switch {
         }
     }
 
-    /// Sends the INVITE of a new leg. `agent` marks it as an agent's.
+    /// Sends the INVITE of a new leg and tells of it. `agent` marks it as an agent's.
     pub(super) fn ring(
+        &mut self,
+        call: &mut Call,
+        to: &DialTo,
+        caller_id: Option<&str>,
+        agent: Option<AgentName>,
+        headers: Vec<(String, String)>,
+    ) -> Result<LegId, NotDialled> {
+        let leg = self.place_leg(call, to, caller_id, agent, headers)?;
+        if let Some(placed) = call.leg(leg) {
+            let (role, to, agent) = (placed.role, placed.address.clone(), placed.agent.clone());
+            self.emit(Some(call.id), Fact::LegAdded { leg, role, to, agent });
+        }
+        Ok(leg)
+    }
+
+    /// The same without telling: the first leg of a call is told of with the call.
+    pub(super) fn place_leg(
         &mut self,
         call: &mut Call,
         to: &DialTo,
@@ -297,19 +331,16 @@ impl Switch {
         };
         let id: LegId = self.ids.next(self.now);
         let role = if agent.is_some() { Role::Agent } else { Role::Callee };
-        let leg = self.new_leg(id, role, address.clone(), agent.clone(), session, media);
-        self.sessions.insert(session, (call.id, id));
-        self.legs.insert(leg.media.port, (call.id, id));
         call.trunks.extend(address.trunk.clone());
-        call.legs.insert(id, leg);
+        let leg = self.new_leg(id, role, address, agent, session, media);
+        self.add_leg(call, leg);
         self.open_media(call, id, Some(ring.peer));
-        self.emit(Some(call.id), Fact::LegAdded { leg: id, role, to: address, agent });
         self.count_agent_legs(call, id);
         Ok(id)
     }
 
     fn ring_account(&mut self, call: &Call, account: &AccountName) -> Result<(Ring, Address), NotDialled> {
-        let targets = self.endpoint.contacts(self.now, account);
+        let targets = self.endpoint.registrar().targets(account.as_str());
         let peer = targets.iter().find_map(|target| target.destination).map(|destination| destination.remote().ip());
         let peer = peer.ok_or(NotDialled { what: What::Unreachable, status: 480 })?;
         let domain = &self.edition.plan.domain;
@@ -333,10 +364,10 @@ impl Switch {
         caller_id: Option<&str>,
     ) -> Result<(Ring, Address), NotDialled> {
         let edition = self.edition.clone();
-        let route = edition.plan.outbound(number, who).map_err(|refusal| NotDialled {
-            what: What::Forbidden,
-            status: refusal.status(),
-        })?;
+        let route = edition
+            .plan
+            .outbound(number, who)
+            .map_err(|refusal| NotDialled { what: What::Forbidden, status: refusal.status() })?;
         if self.draining && !route.emergency {
             return Err(NotDialled { what: What::Congestion, status: 503 });
         }
@@ -384,7 +415,7 @@ impl Switch {
             to: SipParty::new("", format!("sip:{user}@{place}")),
             headers: headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
             credentials: trunk.credentials.as_ref().map(|credentials| Credentials {
-                username: credentials.user.to_string(),
+                user: credentials.user.to_string(),
                 password: credentials.password.reveal().to_owned(),
             }),
             peer,
@@ -412,7 +443,7 @@ impl Switch {
             UaEvent::Referred { session, referral } => self.on_referred(session, &referral),
             UaEvent::Digit { session, digit, .. } => self.on_info_digit(session, digit),
             UaEvent::Ended { session, how, reason } => self.on_ended(session, how, reason.as_ref()),
-            UaEvent::Bound { account, contact, expires, source } => self.on_bound(account, contact, expires, source),
+            UaEvent::Bound { account, binding } => self.on_bound(account, &binding),
             UaEvent::Unbound { account, contact, why } => self.on_unbound(account, contact, why),
             UaEvent::TrunkRegistration { trunk, up, reason } | UaEvent::TrunkHealth { trunk, up, reason } => {
                 self.on_trunk(trunk, up, reason);
@@ -579,6 +610,7 @@ impl Switch {
         found.state = LegState::Ending(cause);
         let (session, port) = (found.session, found.media.port);
         self.sessions.remove(&session);
+        self.remember_session(session, call_id);
         self.timers.clear(Timer::Ring(call_id, leg));
         self.timers.set(self.now + STATS_TIMEOUT, Timer::Stats(call_id, leg));
         self.media(call, MediaCommand::Close { port });
@@ -595,10 +627,15 @@ impl Switch {
                 // The engine closed a live port: its sockets failed.
                 LegState::Trying | LegState::Ringing | LegState::Answered => Cause::new(What::Failed, Party::Switch),
             };
-            switch.legs.remove(&found.media.port);
-            switch.ports.release(switch.now, call.engine, found.media.local.port());
+            switch.release_port(found.media.port);
             switch.emit(Some(call.id), Fact::LegEnded { leg, cause, stats });
         });
+    }
+
+    pub(super) fn release_port(&mut self, port: PortId) {
+        if let Some(place) = self.legs.remove(&port) {
+            self.ports.release(self.now, place.engine, place.rtp);
+        }
     }
 
     /// Ends the whole call: every leg, the queue place, the recording. The first cause is the call's.
@@ -652,7 +689,7 @@ impl Switch {
         match event {
             MediaEvent::Latched { .. } => {}
             MediaEvent::Key { port, key, .. } => {
-                if let Some((call, leg)) = self.legs.get(&port).copied() {
+                if let Some(Place { call, leg, .. }) = self.legs.get(&port).copied() {
                     self.with_call(call, |switch, call| switch.on_key(call, leg, key));
                 }
             }
@@ -682,8 +719,8 @@ impl Switch {
     }
 
     /// A dead call costs ports and keeps an agent busy: it ends.
-    fn on_media_silent(&mut self, port: crate::media::PortId) {
-        let Some((call, leg)) = self.legs.get(&port).copied() else { return };
+    fn on_media_silent(&mut self, port: PortId) {
+        let Some(Place { call, leg, .. }) = self.legs.get(&port).copied() else { return };
         self.with_call(call, |switch, call| {
             let Some(found) = call.leg(leg).filter(|leg| leg.is_answered()) else { return };
             let cause = Cause::new(What::MediaTimeout, party_of(found.role));
@@ -692,14 +729,14 @@ impl Switch {
         });
     }
 
-    fn on_port_closed(&mut self, port: crate::media::PortId, stats: &PortStats) {
-        if let Some((call, leg)) = self.legs.get(&port).copied() {
+    fn on_port_closed(&mut self, port: PortId, stats: &PortStats) {
+        if let Some(Place { call, leg, .. }) = self.legs.get(&port).copied() {
             self.forget_leg(call, leg, Some(media_stats(stats)));
         }
     }
 
-    fn on_port_failed(&mut self, port: crate::media::PortId) {
-        let Some((call, leg)) = self.legs.get(&port).copied() else { return };
+    fn on_port_failed(&mut self, port: PortId) {
+        let Some(Place { call, leg, .. }) = self.legs.get(&port).copied() else { return };
         self.with_call(call, |switch, call| {
             let cause = Cause::with_status(What::Failed, Party::Switch, 503);
             switch.drop_leg(call, leg, cause);

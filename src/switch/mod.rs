@@ -33,6 +33,8 @@ mod roster;
 mod snapshot;
 mod talk;
 mod timer;
+mod trace;
+mod trunks;
 mod waiting;
 mod walk;
 
@@ -44,11 +46,12 @@ use core::time::Duration;
 
 use crate::acd::Acd;
 use crate::event::{EVENT_VERSION, Event, Fact, Seq};
-use crate::ids::{CallId, Epoch, IdSource, LegId, RecordingId, SecretSource, TrunkName};
+use crate::ids::{AccountName, AgentName, CallId, Epoch, IdSource, LegId, RecordingId, SecretSource, TrunkName};
 use crate::media::{MediaCommand, PlayId, PortId, RoomId};
 use crate::sip::endpoint::{self, Endpoint};
 use crate::sip::event::SessionId;
 use crate::sip::flow::Listener;
+use crate::sip::registrar::{Binding, Expires};
 use crate::time::Time;
 
 pub use edition::{Edition, Sounds};
@@ -61,6 +64,7 @@ pub use snapshot::Counts;
 
 use arrival::Rates;
 use call::Call;
+use legs::Place;
 use request::Requests;
 use roster::Desks;
 use timer::{Timer, Timers};
@@ -84,7 +88,7 @@ pub struct Boot {
     /// Facts that close what the last boot left open (`call::Records::close_open`).
     pub closing: Vec<(CallId, Fact)>,
     /// Bindings that phones made with an earlier boot.
-    pub bindings: Vec<serde_json::Value>,
+    pub bindings: Vec<(AccountName, Binding)>,
     /// Ids and chances in decisions.
     pub seed: u64,
     /// Tags, branches, nonces.
@@ -106,15 +110,23 @@ pub struct Switch {
     calls: BTreeMap<CallId, Call>,
     sessions: BTreeMap<SessionId, (CallId, LegId)>,
     /// Legs by port, those that only owe their statistics included.
-    legs: BTreeMap<PortId, (CallId, LegId)>,
+    legs: BTreeMap<PortId, Place>,
     plays: BTreeMap<PlayId, (CallId, LegId)>,
-    recordings: BTreeMap<RecordingId, CallId>,
+    writing: BTreeMap<RecordingId, record::Writing>,
+    /// Wrap-up notes as far as the agent has typed them; kept with the wrap-up however it ends.
+    drafts: BTreeMap<AgentName, String>,
     ports: Ports,
     timers: Timers,
     requests: Requests,
     rates: Rates,
     /// Trunks that failed their probe or their registration.
     trunks_down: BTreeSet<TrunkName>,
+    /// Trunks the user agent was told of.
+    known_trunks: BTreeSet<TrunkName>,
+    /// Ended sessions, for the ladder.
+    traced: BTreeMap<SessionId, CallId>,
+    /// Agents whose desktop lost its link.
+    unlinked: BTreeSet<AgentName>,
     /// Calls whose dialplan has something to say.
     restless: BTreeSet<CallId>,
     effects: VecDeque<Effect>,
@@ -140,8 +152,8 @@ impl Switch {
         let mut ids = IdSource::from_seed(boot.seed);
         let acd_seed = u64::from(ids.below(u32::MAX));
         let settings = endpoint_settings(&boot.edition, &boot.listeners);
-        let acd = Acd::new(boot.edition.queues.clone(), acd_seed)
-            .expect("an edition's queues were checked when it was made");
+        let acd =
+            Acd::new(boot.edition.queues.clone(), acd_seed).expect("an edition's queues were checked when it was made");
         let mut switch = Self {
             now: boot.now,
             ids,
@@ -154,12 +166,16 @@ impl Switch {
             sessions: BTreeMap::new(),
             legs: BTreeMap::new(),
             plays: BTreeMap::new(),
-            recordings: BTreeMap::new(),
+            writing: BTreeMap::new(),
+            drafts: BTreeMap::new(),
             ports: Ports::new(plan.media.port_first, plan.media.port_last, plan.media.engines),
             timers: Timers::default(),
             requests: Requests::default(),
             rates: Rates::default(),
             trunks_down: BTreeSet::new(),
+            known_trunks: BTreeSet::new(),
+            traced: BTreeMap::new(),
+            unlinked: BTreeSet::new(),
             restless: BTreeSet::new(),
             effects: VecDeque::new(),
             seq: boot.last,
@@ -229,7 +245,9 @@ impl Switch {
             Input::Store(health) => self.store = health,
             Input::Link { agent, up } => self.on_link(&agent, up),
             Input::Replan(edition) => self.on_replan(edition),
-            Input::ClockStepped { by_ms } => self.emit(None, Fact::ClockStepped { by_ms }),
+            Input::ClockStepped { by_ms } => {
+                self.emit(None, Fact::ClockStepped { by_ms });
+            }
             Input::Drain { at_once } => self.on_drain(at_once),
             Input::Timeout => {}
         }
@@ -238,6 +256,22 @@ impl Switch {
     /// Drains the sub-machines until nothing moves, then hands their messages out. Events emitted on the way stand
     /// before the messages, so that a desktop hears of an offer before the phone does.
     fn settle(&mut self) {
+        self.run_until_quiet();
+        while let Some(resolve) = self.endpoint.poll_resolve() {
+            self.ask_resolver(resolve);
+        }
+        while let Some(transmit) = self.endpoint.poll_transmit() {
+            self.trace_sent(&transmit);
+            self.effects.push_back(Effect::Send(transmit));
+        }
+        if self.draining && !self.drained && self.calls.is_empty() {
+            self.drained = true;
+            self.emit(None, Fact::SystemStopped {});
+            self.effects.push_back(Effect::Drained);
+        }
+    }
+
+    fn run_until_quiet(&mut self) {
         loop {
             if let Some(event) = self.endpoint.poll_event() {
                 self.on_ua(event);
@@ -254,18 +288,6 @@ impl Switch {
             } else {
                 break;
             }
-        }
-        while let Some(resolve) = self.endpoint.poll_resolve() {
-            self.ask_resolver(resolve);
-        }
-        while let Some(transmit) = self.endpoint.poll_transmit() {
-            self.trace_sent(&transmit);
-            self.effects.push_back(Effect::Send(transmit));
-        }
-        if self.draining && !self.drained && self.calls.is_empty() {
-            self.drained = true;
-            self.emit(None, Fact::SystemStopped {});
-            self.effects.push_back(Effect::Drained);
         }
     }
 
@@ -375,7 +397,7 @@ fn endpoint_settings(edition: &Edition, listeners: &[Listener]) -> endpoint::Set
         listeners: listeners.to_vec(),
         product: concat!("Strowger/", env!("CARGO_PKG_VERSION")).to_owned(),
         timers: crate::sip::transaction::timer::Timers::default(),
-        expires: endpoint::Expires {
+        expires: Expires {
             min: sip.registration_min_s.0,
             max: sip.registration_max_s.0,
             default: sip.registration_max_s.0.min(600),

@@ -50,6 +50,7 @@ impl Switch {
         call.stage = Stage::Talking { a, b, held: None, then };
         self.set_conversation(call, a, b, true);
         self.emit(Some(call.id), Fact::LegsConnected { a, b });
+        self.record_also(call, b);
         let far_hold = [a, b].into_iter().find(|leg| call.leg(*leg).is_some_and(|leg| leg.holds_us));
         if let Some(by) = far_hold {
             self.hold(call, by);

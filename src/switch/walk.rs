@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use jiff::civil::DateTime;
 
-use crate::acd::Acd;
+use crate::acd::{Acd, AgentState};
 use crate::call::leg::Purpose;
 use crate::cause::{Cause, Party, What};
 use crate::dialplan::facts::{CallFacts, QueueFacts};
 use crate::dialplan::value::Date;
 use crate::event::Fact;
-use crate::ids::{CallId, DialplanName, HoursName, QueueName};
+use crate::ids::{CallId, DialplanName, HoursName, Language, PromptName, QueueName};
 use crate::ivr::{Answer, IvrEffect, IvrInput, LocalTime, Machine, Opening, World};
 use crate::media::{MediaCommand, PortChange, Repeat};
 use crate::plan::model::Dialer;
@@ -203,7 +203,7 @@ impl World for House<'_> {
     fn opening(&self, hours: &HoursName) -> Opening {
         let Some(hours) = self.edition.plan.hours.get(hours) else { return Opening::Open };
         let verdict = hours.verdict(self.now);
-        match (verdict.open, verdict.occasion.is_some()) {
+        match (verdict.open, verdict.exception.is_some()) {
             (true, _) => Opening::Open,
             (false, true) => Opening::Holiday,
             (false, false) => Opening::Closed,
@@ -211,16 +211,34 @@ impl World for House<'_> {
     }
 
     fn queue(&self, queue: &QueueName) -> QueueFacts {
-        let waiting = self.acd.waiting(self.now, queue);
-        QueueFacts { waiting: u32::try_from(waiting.len()).unwrap_or(u32::MAX), ..QueueFacts::default() }
+        let standing = self.acd.waiting(self.now, queue);
+        let waiting = u32::try_from(standing.len()).unwrap_or(u32::MAX);
+        let agents = self.acd.agents().iter().filter_map(|agent| self.acd.agent(self.now, agent));
+        let serving = agents.filter(|view| view.state != AgentState::SignedOut && view.queues.contains(queue)).count();
+        let last = standing.last().and_then(|view| self.acd.estimate(self.now, view.call));
+        let wait = last.map_or(0, |estimate| estimate.mean.as_secs());
+        QueueFacts {
+            waiting,
+            wait_s: u32::try_from(wait).unwrap_or(u32::MAX),
+            agents: u32::try_from(serving).unwrap_or(u32::MAX),
+        }
+    }
+
+    fn has_prompt(&self, language: &Language, prompt: &PromptName) -> bool {
+        self.edition.sounds.has_prompt(language, prompt)
     }
 
     fn local_time(&self) -> LocalTime {
         let local = self.edition.plan.time_zone.local(self.now).unwrap_or(DateTime::constant(1970, 1, 1, 0, 0, 0, 0));
         LocalTime {
-            date: Date::new(local.year(), local.month(), local.day()),
+            date: date_of(local).unwrap_or(Date::EPOCH),
             hour: u8::try_from(local.hour()).unwrap_or(0),
             weekday: u8::try_from(local.weekday().to_monday_one_offset()).unwrap_or(1),
         }
     }
+}
+
+fn date_of(local: DateTime) -> Option<Date> {
+    let part = |n: i8| u8::try_from(n).ok();
+    Date::new(u16::try_from(local.year()).ok()?, part(local.month())?, part(local.day())?)
 }

@@ -36,7 +36,8 @@ fn humans(plans: &[Option<Dialplan>]) -> Vec<Vec<bool>> {
         grown = false;
         for (index, plan) in plans.iter().enumerate() {
             let Some(plan) = plan else { continue };
-            for id in plan.ids() {
+            // From the last to the first: most edges lead down the file.
+            for id in plan.ids().collect::<Vec<_>>().into_iter().rev() {
                 let state = plan.state(id);
                 let here = match &state.action {
                     Action::Queue(_) | Action::Dial(_) | Action::Return(_) => true,

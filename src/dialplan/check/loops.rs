@@ -1,9 +1,9 @@
 //! Loops are bounded: a call that nobody answers, on a line where nobody presses a key, comes to its end.
 //!
 //! An edge is *paid for* where a caller had to press a key to take it (a menu's key, a collected entry, an
-//! authenticated answer, a key that leaves a queue), and an edge into a state with `max_visits` is counted. What is left
-//! must have no cycle. A menu's own asking again is bounded by `retries`; that its `failed` edge leads back to the menu
-//! is not.
+//! authenticated answer, a key that leaves a queue). A state with `max_visits` is, once they are used up, nothing but
+//! the way to `exhausted`. What is left must have no cycle. A menu's own asking again is bounded by `retries`; that its
+//! `failed` edge leads back to the menu is not.
 
 use crate::finding::Finding;
 
@@ -14,9 +14,11 @@ pub(super) fn check_bounded(plan: &Dialplan, reached: &[bool]) -> Vec<Finding> {
         .states
         .iter()
         .map(|state| {
+            if let Some(visits) = state.visits {
+                return vec![visits.exhausted];
+            }
             let edges = state.edges();
-            let free = edges.iter().filter(|edge| !is_paid(state, edge) && !is_counted(plan, edge));
-            free.map(|edge| edge.to).collect()
+            edges.iter().filter(|edge| !is_paid(state, edge)).map(|edge| edge.to).collect()
         })
         .collect();
     let starts = plan.ids().filter(|id| reached[id.index()]);
@@ -31,18 +33,21 @@ fn is_paid(state: &State, edge: &Edge) -> bool {
     }
 }
 
-fn is_counted(plan: &Dialplan, edge: &Edge) -> bool {
-    edge.label != EdgeLabel::Exhausted && plan.state(edge.to).visits.is_some()
-}
-
 fn finding(plan: &Dialplan, cycle: &[StateId]) -> Finding {
     let names: Vec<_> = cycle.iter().chain(cycle.first()).map(|id| &*plan.state(*id).name).collect();
     let first = cycle.iter().min().copied().unwrap_or(plan.start);
+    let counted = cycle.iter().find(|id| plan.state(**id).visits.is_some());
+    let mend = match counted {
+        Some(id) => format!("Lead `exhausted` of `{}` out of the loop.", plan.state(*id).name),
+        None => {
+            format!("Give `{}` a bound: `max_visits = 3` and `exhausted = \"…\"`.", plan.state(first).name)
+        }
+    };
     plan.source.error(
         "dialplan.endless-loop",
         plan.state(first).span.clone(),
         format!("A call can go round {} for ever without a key pressed.", names.join(" → ")),
-        format!("Give `{}` a bound: `max_visits = 3` and `exhausted = \"…\"`.", plan.state(first).name),
+        mend,
     )
 }
 

@@ -33,10 +33,12 @@ pub(super) fn check_reachable(plan: &Dialplan, reached: &[bool]) -> Vec<Finding>
 /// One finding for all states that share a trap.
 pub(super) fn check_ends(plan: &Dialplan, reached: &[bool]) -> Option<Finding> {
     let mut ends: Vec<bool> = plan.states.iter().map(super::State::can_end).collect();
+    // From the last to the first: most edges lead down the file, so that one round settles most states.
+    let backwards: Vec<StateId> = plan.ids().filter(|id| reached[id.index()]).collect();
     let mut grown = true;
     while grown {
         grown = false;
-        for id in plan.ids().filter(|id| reached[id.index()]).collect::<Vec<StateId>>() {
+        for id in backwards.iter().rev().copied() {
             if !ends[id.index()] && plan.state(id).edges().iter().any(|edge| ends[edge.to.index()]) {
                 ends[id.index()] = true;
                 grown = true;

@@ -27,7 +27,7 @@ enum Read {
 impl Known {
     fn at_start(plan: &Dialplan) -> Known {
         let set = plan.vars.iter().map(|var| var.initial.is_some() || var.role == Role::Param);
-        Known(set.chain([false]).collect())
+        Known(set.chain([plan.needs_customer]).collect())
     }
 
     fn has(&self, read: Read) -> bool {
@@ -155,6 +155,12 @@ fn unset_reads(plan: &Dialplan, state: &State, known: &Known) -> Vec<(Read, Rang
         Action::Authenticate(_) => {
             state.each_expr(&mut |e| expr(e, &known));
             read(Read::Customer, state.span.clone(), &known);
+        }
+        Action::Page(page) => {
+            state.each_expr(&mut |e| expr(e, &known));
+            if page.needs_customer {
+                read(Read::Customer, state.span.clone(), &known);
+            }
         }
         Action::Return(_) => {
             let results = (0..).map(VarId).zip(&plan.vars).filter(|(_, var)| var.role == Role::Result);

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use toml::de::DeValue;
-
 use crate::finding::nearest;
 use crate::ids::{HoursName, Language};
 
+use super::super::expr::Expr;
 use super::super::model::{
     Action, Branch, Choose, Consent, Hours, LanguageChoice, OutcomeId, Play, Prompts, ScriptStep, Set, StateId, VarId,
 };
 use super::super::sandbox::{Script, ScriptVar};
-use super::super::table::{Item, table, text, wrong};
-use super::super::typing::a;
+use super::super::table::{DeValue, Item, table, text, wrong};
+use super::super::typing::{self, a};
 use super::super::value::Type;
 use super::header::names;
 use super::state::StateReader;
@@ -44,18 +43,10 @@ impl<'r> StateReader<'r, '_, '_> {
     }
 
     /// An expression whose value fits the variable.
-    pub fn value_for(&mut self, var: VarId, name: &str, item: Item<'r>) -> Option<super::super::expr::Expr> {
+    pub fn value_for(&mut self, var: VarId, name: &str, item: Item<'r>) -> Option<Expr> {
         let kind = self.header.vars[var.index()].kind;
-        let all_but_secret = Type::ALL.into_iter().filter(|t| t.fits(kind)).collect::<Vec<_>>();
-        // Digits written as a text constant are digits.
-        if kind == Type::Digits
-            && let DeValue::String(written) = item.get_ref()
-            && let Some(keys) = written.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'))
-            && let Some(value) = kind.from_text(keys)
-        {
-            return Some(super::super::typing::constant(value, written));
-        }
-        self.expr(name, item, &all_but_secret)
+        let wanted = Type::ALL.into_iter().filter(|t| t.fits(kind)).collect::<Vec<_>>();
+        self.expr(name, item, &wanted)
     }
 
     pub fn branch(&mut self, value: Item<'r>) -> Option<Action> {
@@ -184,7 +175,7 @@ impl<'r> StateReader<'r, '_, '_> {
                 continue;
             };
             if self.header.vars[id.index()].kind == Type::Secret {
-                let leak = super::super::typing::secret_leaves(&format!("the script would have `{name}`"), 0);
+                let leak = typing::secret_leaves(&format!("the script would have `{name}`"), 0);
                 self.error(leak.code, span, leak.reason, leak.mend);
                 whole = false;
             } else if !vars.contains(&id) {
@@ -228,7 +219,7 @@ impl<'r> StateReader<'r, '_, '_> {
     }
 
     /// A list of variables, or a table of labels and expressions: what an agent's screen or a company system gets.
-    pub fn labelled(&mut self, key: &'static str) -> Option<Vec<(Arc<str>, super::super::expr::Expr)>> {
+    pub fn labelled(&mut self, key: &'static str) -> Option<Vec<(Arc<str>, Expr)>> {
         let Some(item) = self.table.take(key) else { return Some(Vec::new()) };
         let DeValue::Array(items) = item.get_ref() else {
             let entries = table(item, format!("`{key}`"), self.findings)?.take_rest();

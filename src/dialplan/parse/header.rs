@@ -3,9 +3,6 @@
 use core::ops::Range;
 use std::sync::Arc;
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
-
 use crate::finding::{Source, nearest};
 use crate::ids::{DialplanName, Language};
 use crate::limits;
@@ -13,7 +10,7 @@ use crate::limits;
 use super::super::facts::CUSTOMER_FIELDS;
 use super::super::model::{Currency, Role, StateId, VarId, Variable};
 use super::super::sandbox::{Form, parse_expression};
-use super::super::table::{Findings, Item, Table, integer, table, text, wrong};
+use super::super::table::{DeTable, DeValue, Findings, Item, Spanned, Table, integer, table, text, wrong};
 use super::super::value::{Type, Value};
 
 /// The first pass over one file.
@@ -25,6 +22,7 @@ pub(super) struct Header<'t> {
     pub languages: Vec<Language>,
     pub currency: Currency,
     pub self_service: bool,
+    pub needs_customer: bool,
     pub vars: Vec<Variable>,
     pub customer: Vec<(Arc<str>, Type)>,
     pub returns: Vec<Arc<str>>,
@@ -60,12 +58,20 @@ impl<'t> Header<'t> {
             names(&mut top, "languages", findings).into_iter().map(|(name, _)| Language::new(name)).collect();
         let currency = currency(&mut top, findings);
         let self_service = top.boolean("self_service", false, findings);
-        let returns = names(&mut top, "returns", findings).into_iter().map(|(name, _)| Arc::from(name)).collect();
+        let returns: Vec<_> =
+            names(&mut top, "returns", findings).into_iter().map(|(name, _)| Arc::from(name)).collect();
+        let needs_customer = top.boolean("needs_customer", false, findings);
         let mut vars = Vec::new();
         for (key, role) in [("params", Role::Param), ("results", Role::Result), ("vars", Role::Own)] {
             if let Some(declared) = top.table(key, findings) {
                 declarations(declared, role, &mut vars, findings);
             }
+        }
+        let given = vars.iter().any(|var: &Variable| var.role != Role::Own) || needs_customer;
+        if given && returns.is_empty() {
+            let reason =
+                "Only a page is given anything: `params`, `results` and `needs_customer` have no meaning here.";
+            findings.error("dialplan.no-page", 0..0, reason, "Add `returns = [\"done\"]` at the top, or use `[vars]`.");
         }
         let customer = customer_fields(&mut top, findings);
         top.finish(findings);
@@ -77,6 +83,7 @@ impl<'t> Header<'t> {
             languages,
             currency,
             self_service,
+            needs_customer,
             vars,
             customer,
             returns,

@@ -4,7 +4,8 @@ use core::time::Duration;
 
 use crate::finding::nearest;
 
-use super::super::model::{Action, Asking, Authenticate, Collect, Credential, Menu, Prompts};
+use super::super::expr::Expr;
+use super::super::model::{Action, Asking, Authenticate, Collect, Credential, Menu, Prompts, VarId};
 use super::super::table::{Item, text};
 use super::super::value::{Key, Type};
 use super::state::StateReader;
@@ -33,7 +34,7 @@ impl<'r> StateReader<'r, '_, '_> {
     pub fn collect(&mut self, value: Item<'r>) -> Option<Collect> {
         let secure = self.action == "secure";
         let ask = self.asking(value);
-        let into = self.into_var(secure);
+        let into = self.kept_in(secure);
         let entry = self.entry(1, 32);
         let luhn = self.table.boolean("luhn", false, self.findings);
         let valid = self.valid(secure);
@@ -57,7 +58,7 @@ impl<'r> StateReader<'r, '_, '_> {
         })
     }
 
-    fn into_var(&mut self, secure: bool) -> Option<super::super::model::VarId> {
+    fn kept_in(&mut self, secure: bool) -> Option<VarId> {
         let Some(item) = self.table.take("into") else {
             let reason = format!("State `{}` does not say where to keep what is keyed.", self.name());
             self.error("dialplan.value", self.span(), reason, "Add `into = \"variable\"`.");
@@ -88,8 +89,7 @@ impl<'r> StateReader<'r, '_, '_> {
     }
 
     /// `Some(None)` where the key is left out, `None` after a finding.
-    #[allow(clippy::option_option, reason = "left out and refused are two things")]
-    fn valid(&mut self, secure: bool) -> Option<Option<super::super::expr::Expr>> {
+    fn valid(&mut self, secure: bool) -> Option<Option<Expr>> {
         if secure {
             return Some(None);
         }
@@ -99,8 +99,8 @@ impl<'r> StateReader<'r, '_, '_> {
         }
     }
 
-    #[allow(clippy::option_option, reason = "left out and refused are two things")]
-    fn last4(&mut self, min: u8) -> Option<Option<super::super::model::VarId>> {
+    /// As [`Self::valid`].
+    fn last4(&mut self, min: u8) -> Option<Option<VarId>> {
         let Some(item) = self.table.take("last4") else { return Some(None) };
         let var = self.variable("last4", item, &[Type::Digits, Type::Text])?;
         if min < 12 {

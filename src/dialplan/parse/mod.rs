@@ -101,6 +101,7 @@ fn body(
         about: Arc::from(header.about.as_str()),
         languages: header.languages.clone(),
         self_service: header.self_service,
+        needs_customer: header.needs_customer,
         vars: header.vars.clone(),
         customer: header.customer.clone(),
         returns: header.returns.clone(),

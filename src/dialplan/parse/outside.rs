@@ -3,8 +3,6 @@
 use core::ops::Range;
 use std::sync::Arc;
 
-use toml::de::DeValue;
-
 use crate::finding::nearest;
 use crate::ids::QueueName;
 
@@ -13,7 +11,7 @@ use super::super::model::{
     Action, Destination, Dial, DialplanId, Header as HttpHeader, Http, Lookup, LookupBy, Method, Page, Queue, Role,
     StateId, Template, TemplatePart, VarId, Voicemail,
 };
-use super::super::table::{Item, Text, table, text, wrong};
+use super::super::table::{DeValue, Item, Text, table, text, wrong};
 use super::super::typing;
 use super::super::value::Type;
 use super::header::Header;
@@ -125,7 +123,7 @@ impl<'r> StateReader<'r, '_, '_> {
         Some(Template(parts))
     }
 
-    #[allow(clippy::option_option, reason = "left out and refused are two things")]
+    /// `Some(None)` where the key is left out, `None` after a finding.
     fn method(&mut self) -> Option<Option<Method>> {
         let Some(written) = self.table.text("method", self.findings) else { return Some(None) };
         let found = Method::ALL.into_iter().find(|known| known.name() == written.text);
@@ -315,7 +313,14 @@ impl<'r> StateReader<'r, '_, '_> {
         let give = self.given(page, give.map(|mut give| give.take_rest()).unwrap_or_default());
         let take = self.taken(page, take.map(|mut take| take.take_rest()).unwrap_or_default());
         let outcomes = self.outcomes(page, outcomes, next);
-        Some(Action::Page(Box::new(Page { page: id, give: give?, take: take?, outcomes: outcomes? })))
+        Some(Action::Page(Box::new(Page {
+            page: id,
+            name: page.name.clone(),
+            needs_customer: page.needs_customer,
+            give: give?,
+            take: take?,
+            outcomes: outcomes?,
+        })))
     }
 
     fn callee(&mut self, name: &Text<'_>) -> Option<(DialplanId, &'r Header<'r>)> {

@@ -4,14 +4,12 @@ use core::ops::Range;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use toml::de::DeValue;
-
 use crate::finding::nearest;
 use crate::ids::{DialplanName, PromptName};
 
 use super::super::expr::Expr;
 use super::super::model::{Action, Currency, DialplanId, Part, Prompts, State, StateId, VarId, VisitLimit};
-use super::super::table::{Findings, Item, Table, integer, table, text, wrong};
+use super::super::table::{DeValue, Findings, Item, Table, integer, table, text, wrong};
 use super::super::typing::{self, Names, a};
 use super::super::value::{Key, Type, Value};
 use super::header::{Header, StateText, bad_currency};
@@ -82,9 +80,7 @@ impl<'r, 'f, 's> StateReader<'r, 'f, 's> {
     pub fn read(mut self) -> Option<State> {
         let note = self.table.text("note", self.findings).map_or("", |note| note.text);
         let visits = self.visits();
-        let before = self.findings.list.len();
         let action = self.read_action();
-        debug_assert!(action.is_some() || self.findings.list.len() > before, "a state is refused with a finding");
         self.table.finish(self.findings);
         let line = self.findings.source.position(self.span.start).0;
         Some(State {
@@ -312,6 +308,7 @@ impl<'r, 'f, 's> StateReader<'r, 'f, 's> {
     }
 
     pub fn of_type(&mut self, key: &str, expr: Expr, span: Range<usize>, wanted: &[Type]) -> Option<Expr> {
+        let expr = if wanted.contains(&Type::Digits) { typing::text_as_digits(expr) } else { expr };
         let kind = expr.kind();
         if wanted.contains(&kind) || (wanted.is_empty() && kind != Type::Secret) {
             return Some(expr);

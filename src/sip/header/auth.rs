@@ -50,3 +50,29 @@ impl<'a> AuthParams<'a> {
         self.get(name).map(unescape)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_keep_their_text_and_lose_their_quotes() {
+        let auth = AuthParams::parse(
+            br#"Digest  Username="a,b \"c\"" ,realm="r", nc=0000000a,uri="sip:e;transport=tcp",qop=auth , opaque="""#,
+        )
+        .expect("credentials");
+        assert!(auth.is_digest());
+        assert_eq!(
+            (auth.get("username"), auth.text("username").as_deref()),
+            (Some(r#"a,b \"c\""#), Some(r#"a,b "c""#))
+        );
+        assert_eq!((auth.get("nc"), auth.get("uri")), (Some("0000000a"), Some("sip:e;transport=tcp")));
+        assert_eq!((auth.get("qop"), auth.get("opaque"), auth.get("cnonce")), (Some("auth"), Some(""), None));
+    }
+
+    #[test]
+    fn other_schemes_are_seen_and_nothing_is_none() {
+        assert!(AuthParams::parse(b"Basic QWxhZGRpbg==").is_ok_and(|a| !a.is_digest()));
+        assert!(AuthParams::parse(b"").is_err() && AuthParams::parse(b"\"x\" y").is_err());
+    }
+}

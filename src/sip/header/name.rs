@@ -29,11 +29,6 @@ macro_rules! names {
                 letter.first().copied()
             }
 
-            /// Names of the text's length, so that few comparisons are made.
-            fn find(text: &[u8]) -> Name {
-                $( if text.len() == $text.len() && text.eq_ignore_ascii_case($text.as_bytes()) { return Name::$variant; } )*
-                Name::Other
-            }
         }
     };
 }
@@ -125,6 +120,12 @@ impl Name {
         }
     }
 
+    /// One look in the table, one comparison.
+    fn find(text: &[u8]) -> Name {
+        let name = SLOTS[slot(text)];
+        if text.eq_ignore_ascii_case(name.as_str().as_bytes()) { name } else { Name::Other }
+    }
+
     const fn of_compact(letter: u8) -> Name {
         match letter {
             b'b' => Name::ReferredBy,
@@ -147,6 +148,35 @@ impl Name {
         }
     }
 }
+
+const SLOT_COUNT: usize = 512;
+
+/// Which name a text can be at most. Built at compile time; two names in one slot would not compile.
+static SLOTS: [Name; SLOT_COUNT] = {
+    let mut slots = [Name::Other; SLOT_COUNT];
+    let mut at = 0;
+    while at < Name::KNOWN.len() {
+        let name = Name::KNOWN[at];
+        let slot = slot(name.as_str().as_bytes());
+        assert!(matches!(slots[slot], Name::Other), "two header names share a slot: change the factors");
+        slots[slot] = name;
+        at += 1;
+    }
+    slots
+};
+
+/// Length, first, middle and last letter, without case.
+const fn slot(text: &[u8]) -> usize {
+    let len = text.len();
+    if len == 0 {
+        return 0;
+    }
+    let (first, middle, last) = (text[0] | 0x20, text[len / 2] | 0x20, text[len - 1] | 0x20);
+    (len * FACTORS[0] + first as usize * FACTORS[1] + middle as usize * FACTORS[2] + last as usize) % SLOT_COUNT
+}
+
+/// Found by trying: they give each name of the table a slot of its own.
+const FACTORS: [usize; 3] = [1, 1, 20];
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

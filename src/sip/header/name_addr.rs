@@ -147,3 +147,76 @@ fn thousandths(text: &str) -> Option<u16> {
 fn read_uri(text: &[u8]) -> Result<Uri<'_>, Invalid> {
     Uri::parse(utf8(text).ok_or(Invalid::Uri("it is not UTF-8"))?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> NameAddr<'_> {
+        NameAddr::parse(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    #[test]
+    fn parameters_belong_to_the_uri_inside_the_brackets_and_to_the_header_outside() {
+        let inside = address("<sip:a@h;tag=uri>;tag=header");
+        assert_eq!((inside.tag(), inside.uri().params().get("tag")), (Some("header"), Some("uri")));
+        let bare = address("sip:a@h;tag=header");
+        assert_eq!((bare.tag(), bare.uri().as_str()), (Some("header"), "sip:a@h"));
+    }
+
+    #[test]
+    fn the_display_name_is_read_for_people_and_kept_for_the_wire() {
+        let quoted = address(r#""A \"B\" \\ C"<sip:a@h>"#);
+        assert_eq!(quoted.display(), r#"A "B" \ C"#);
+        assert_eq!(quoted.display_raw(), br#""A \"B\" \\ C""#);
+        assert_eq!(address("<sip:a@h>").display(), "");
+        let latin1 = NameAddr::parse(b"Ren\xe9 <sip:a@h>").expect("readable");
+        assert_eq!(latin1.display(), "Ren\u{fffd}");
+        assert_eq!(latin1.display_raw(), b"Ren\xe9");
+    }
+
+    #[test]
+    fn half_an_address_is_none() {
+        for text in [
+            "",
+            "\"a",
+            "\"a\"",
+            "\"a\" x <sip:a@h>",
+            "<sip:a@h",
+            "<>",
+            "a, b <sip:a@h>",
+            "sip:a@h?x=y",
+            "sip:a@h,b",
+            "<sip:a@h> x",
+            "<sip:a@h>;x=\"y",
+            "< sip:a@h>",
+            "sip:a@h b",
+            "*",
+        ] {
+            assert!(NameAddr::parse(text.as_bytes()).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn contacts_have_a_preference_and_an_expiry_of_their_own() {
+        let contact = |text: &'static str| Contact::parse(text.as_bytes()).expect("readable");
+        assert!(matches!(contact(" * "), Contact::Star));
+        for (text, q) in [
+            ("0.5", 500),
+            (".25", 250),
+            ("1", 1000),
+            ("1.000", 1000),
+            ("0", 0),
+            ("1.1", 1000),
+            ("x", 1000),
+            ("0.1234", 1000),
+        ] {
+            let text = format!("<sip:a@h>;q={text}");
+            assert_eq!(Contact::parse(text.as_bytes()).map(|c| c.q()), Ok(q), "{text}");
+        }
+        assert_eq!(contact("<sip:a@h>").q(), 1000);
+        assert_eq!(contact("<sip:a@h>;expires=60").expires(), Some(60));
+        assert_eq!(contact("<sip:a@h>;expires=soon").expires(), None);
+        assert_eq!(contact("<sip:a@h;expires=60>").expires(), None);
+    }
+}

@@ -11,11 +11,28 @@ pub const fn is_space(byte: u8) -> bool {
 
 /// RFC 3261 §25.1 `token`.
 pub const fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
+    TOKEN[byte as usize]
 }
 
+/// A table, because every byte of every header name is asked.
+static TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        let mark = matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~');
+        table[byte as usize] = byte.is_ascii_alphanumeric() || mark;
+        byte += 1;
+    }
+    table
+};
+
 pub fn is_token(text: &[u8]) -> bool {
-    !text.is_empty() && text.iter().all(|&b| is_token_byte(b))
+    !text.is_empty() && token_len(text) == text.len()
+}
+
+/// How many token bytes `text` begins with.
+pub fn token_len(text: &[u8]) -> usize {
+    text.iter().position(|&b| !is_token_byte(b)).unwrap_or(text.len())
 }
 
 pub fn trim_start(mut text: &[u8]) -> &[u8] {

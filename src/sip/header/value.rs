@@ -161,3 +161,44 @@ fn word(value: &[u8]) -> Option<(&[u8], &[u8])> {
     let (word, rest) = value.split_at_checked(end)?;
     Some((word, trim_start(rest)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cseq_has_a_number_below_two_to_the_31_and_a_method() {
+        assert_eq!(CSeq::parse(b"0009   INVITE").map(|c| (c.number, c.method)), Ok((9, Method::Invite)));
+        assert_eq!(CSeq::parse(b"2147483647 FOO").map(|c| (c.method, c.method_text)), Ok((Method::Other, "FOO")));
+        for bad in [&b"2147483648 INVITE"[..], b"1", b"INVITE 1", b"1 IN VITE", b"-1 INVITE", b"1INVITE", b""] {
+            assert_eq!(CSeq::parse(bad), Err(Invalid::Header(Name::CSeq)), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_values_of_the_extensions_are_read() {
+        let event = Event::parse(b"refer;id=93809824").expect("Event");
+        assert_eq!((event.package, event.params.get("id")), ("refer", Some("93809824")));
+        let reason = Reason::parse(b"Q.850 ;cause=16;text=\"Normal, clearing\"").expect("Reason");
+        assert_eq!((reason.protocol, reason.cause()), ("Q.850", Some(16)));
+        let rack = RAck::parse(b"776656 1 INVITE").expect("RAck");
+        assert_eq!((rack.rseq, rack.cseq.number, rack.cseq.method), (776_656, 1, Method::Invite));
+        let replaces =
+            Replaces::parse(b"98732@sip.example.com;from-tag=r33th4x0r;to-tag=ff87ff;early-only").expect("Replaces");
+        assert_eq!(
+            (replaces.call_id, replaces.to_tag, replaces.from_tag),
+            ("98732@sip.example.com", "ff87ff", "r33th4x0r")
+        );
+        assert!(replaces.early_only);
+        let session = SessionExpires::parse(b"1800;refresher=UAS").expect("Session-Expires");
+        assert_eq!(session, SessionExpires { seconds: 1800, refresher: Some(Refresher::Uas) });
+        assert_eq!(seconds_and_params(b"120 (in a meeting)").map(|(s, _)| s), Some(120));
+    }
+
+    #[test]
+    fn what_lacks_a_part_is_refused() {
+        assert!(Event::parse(b";id=1").is_err() && RAck::parse(b"1 INVITE").is_err());
+        assert!(Replaces::parse(b"id;to-tag=1").is_err() && Replaces::parse(b"id").is_err());
+        assert!(SessionExpires::parse(b"soon").is_err() && SessionExpires::parse(b"90x").is_err());
+    }
+}

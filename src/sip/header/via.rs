@@ -92,3 +92,53 @@ fn split(text: &[u8], mark: u8) -> Option<(&[u8], &[u8])> {
     let (token, rest) = (trim(text.get(..at)?), text.get(at + 1..)?);
     is_token(token).then_some((token, rest))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn via(text: &str) -> Via<'_> {
+        Via::parse(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    #[test]
+    fn the_way_back_is_read() {
+        let v = via("SIP/2.0/TLS [2001:db8::9]:5061;branch=z9hG4bKx;rport=40000;received=2001:db8::9;maddr=h");
+        assert_eq!((v.transport(), v.host().as_str(), v.port()), ("TLS", "[2001:db8::9]", Some(5061)));
+        assert_eq!((v.rport(), v.received(), v.maddr()), (Some(Some(40000)), "2001:db8::9".parse().ok(), Some("h")));
+        assert_eq!(v.transaction_branch(), Some("z9hG4bKx"));
+        assert_eq!(via("SIP/2.0/UDP h;rport").rport(), Some(None));
+        assert_eq!(via("SIP/2.0/UDP h").rport(), None);
+        assert_eq!(via("SIP/2.0/UDP h : 5060").port(), Some(5060));
+        assert_eq!(via("SIP/2.0/UDP h;received=[::1]").received(), "::1".parse().ok());
+    }
+
+    #[test]
+    fn only_a_cookie_with_something_after_it_identifies() {
+        assert_eq!(via("SIP/2.0/UDP h;branch=Z9HG4BKa").transaction_branch(), Some("Z9HG4BKa"));
+        for old in [
+            "SIP/2.0/UDP h;branch=z9hG4bK",
+            "SIP/2.0/UDP h;branch=1",
+            "SIP/2.0/UDP h",
+            "SIP/2.0/UDP h;branch=\u{fc}\u{fc}\u{fc}\u{fc}",
+        ] {
+            assert_eq!(via(old).transaction_branch(), None, "{old}");
+        }
+    }
+
+    #[test]
+    fn half_a_via_is_none() {
+        for text in [
+            "",
+            "SIP/2.0/UDP",
+            "SIP/2.0 UDP h",
+            "SIP/2.0/UDP ",
+            "SIP/2.0/UDP ;branch=1",
+            "SIP/2.0/UDP h i",
+            "SIP/2.0/UDP h:x",
+            "SIP//UDP h",
+        ] {
+            assert!(Via::parse(text.as_bytes()).is_err(), "{text:?}");
+        }
+    }
+}

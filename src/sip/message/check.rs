@@ -10,9 +10,9 @@ pub(super) fn faults(message: &mut Message) {
     let mut lists = Lists::default();
     let mut seen = Seen::default();
     let mut max_forwards = 0;
-    for header in message.headers() {
-        let value = header.value;
-        match header.name {
+    for span in &message.spans {
+        let value = message.head.get(span.value()).unwrap_or_default();
+        match span.name {
             Name::Via => {
                 seen.via = true;
                 lists.via += each(value, &mut faults, Fault::BadVia, |e| Via::parse(e).is_ok());
@@ -40,7 +40,7 @@ pub(super) fn faults(message: &mut Message) {
             Name::Contact => {
                 let mut star = false;
                 let count = each(value, &mut faults, Fault::BadContact, |e| match Contact::parse(e) {
-                    Ok(Contact::Star) => core::mem::replace(&mut star, true) == false,
+                    Ok(Contact::Star) => !core::mem::replace(&mut star, true),
                     Ok(Contact::Address(_)) => true,
                     Err(_) => false,
                 });
@@ -97,7 +97,9 @@ fn is_route(element: &[u8]) -> bool {
 
 /// RFC 3261 §25.1 `callid`, taken widely: one word without the marks that end a parameter or a line.
 fn is_call_id(value: &[u8]) -> bool {
-    !value.is_empty() && value.iter().all(|&b| b > b' ' && b != 0x7f && b != b',' && b != b';')
+    !value.is_empty()
+        && scan::utf8(value).is_some()
+        && value.iter().all(|&b| b > b' ' && b != 0x7f && b != b',' && b != b';')
 }
 
 #[derive(Default)]

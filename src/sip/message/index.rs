@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
 use super::super::header::{Name, scan};
 
@@ -28,20 +28,16 @@ impl Span {
 
     /// `line` is a header line with its continuations, at `at` in the message. `None`: no colon, or the name is no token.
     pub fn of_line(line: &[u8], at: usize) -> Option<Span> {
-        let colon = memchr(b':', line)?;
-        let name = scan::trim_end(line.get(..colon)?);
-        if !scan::is_token(name) {
-            return None;
-        }
-        let (value, value_at) = (line.get(colon + 1..)?, at + colon + 1);
-        let lead = value.len() - scan::trim_start(value).len();
-        let value = scan::trim(value);
+        let (name, rest) = line.split_at_checked(scan::token_len(line)).filter(|(name, _)| !name.is_empty())?;
+        let after = scan::trim_start(rest).strip_prefix(b":")?;
+        let value = scan::trim_start(after);
+        let value_at = at + line.len() - value.len();
         Some(Span {
             name: Name::of(name),
             name_len: u16::try_from(name.len()).ok()?,
             name_at: u32::try_from(at).ok()?,
-            value_at: u32::try_from(value_at + lead).ok()?,
-            value_end: u32::try_from(value_at + lead + value.len()).ok()?,
+            value_at: u32::try_from(value_at).ok()?,
+            value_end: u32::try_from(value_at + scan::trim_end(value).len()).ok()?,
         })
     }
 }
@@ -52,12 +48,16 @@ pub(crate) struct Line<'a> {
     pub at: usize,
     pub text: &'a [u8],
     pub folded: bool,
+    /// A CR stands in it that ends no line.
+    pub bare_cr: bool,
 }
 
 impl<'a> Line<'a> {
     /// The value, where this is a header line of that name. Folds are still in it; a number has none inside.
     pub fn value_of(&self, name: Name) -> Option<&'a [u8]> {
-        let span = Span::of_line(self.text, 0).filter(|span| span.name == name)?;
+        let letter = self.text.first()?.to_ascii_lowercase();
+        let may_be = name.compact() == Some(letter) || name.as_str().bytes().next().map(|b| b | 0x20) == Some(letter);
+        let span = may_be.then(|| Span::of_line(self.text, 0)).flatten().filter(|span| span.name == name)?;
         self.text.get(span.value())
     }
 }
@@ -84,27 +84,43 @@ impl<'a> Iterator for Lines<'a> {
         if self.body_at.is_some() || self.at >= self.head.len() {
             return None;
         }
-        let (start, mut folded) = (self.at, false);
-        let mut end = start;
-        loop {
-            let rest = self.head.get(self.at..).unwrap_or_default();
-            let Some(lf) = memchr(b'\n', rest) else {
-                (end, self.at) = (self.head.len(), self.head.len());
-                break;
+        let (start, mut folded, mut bare_cr) = (self.at, false, false);
+        let end = loop {
+            let Some((line_end, next)) = self.line_end(&mut bare_cr) else {
+                self.at = self.head.len();
+                break self.at;
             };
-            let line_end = self.at + lf - usize::from(lf > 0 && rest.get(lf - 1) == Some(&b'\r'));
             if line_end == start {
-                self.body_at = Some(self.at + lf + 1);
+                self.body_at = Some(next);
                 return None;
             }
-            (end, self.at) = (line_end.max(end), self.at + lf + 1);
+            self.at = next;
             // A line that begins with white space continues the one before (RFC 3261 §7.3.1).
-            match self.head.get(self.at) {
+            match self.head.get(next) {
                 Some(b' ' | b'\t') => folded = true,
-                _ => break,
+                _ => break line_end,
+            }
+        };
+        Some(Line { at: start, text: self.head.get(start..end).unwrap_or_default(), folded, bare_cr })
+    }
+}
+
+impl Lines<'_> {
+    /// Where the physical line at `self.at` ends, and where the next begins.
+    fn line_end(&self, bare_cr: &mut bool) -> Option<(usize, usize)> {
+        let rest = self.head.get(self.at..)?;
+        let hit = memchr2(b'\r', b'\n', rest)?;
+        match rest.get(hit..)? {
+            [b'\n', ..] => Some((self.at + hit, self.at + hit + 1)),
+            [b'\r', b'\n', ..] => Some((self.at + hit, self.at + hit + 2)),
+            // One bare CR is enough to know; what follows may be full of them.
+            _ => {
+                *bare_cr = true;
+                let lf = hit + memchr(b'\n', rest.get(hit..)?)?;
+                let is_crlf = lf.checked_sub(1).and_then(|before| rest.get(before)) == Some(&b'\r');
+                Some((self.at + lf - usize::from(is_crlf), self.at + lf + 1))
             }
         }
-        Some(Line { at: start, text: self.head.get(start..end).unwrap_or_default(), folded })
     }
 }
 
@@ -127,6 +143,14 @@ mod tests {
             assert_eq!(lines.by_ref().count(), 1, "{head:?}");
             assert_eq!(lines.body_at, None);
         }
+    }
+
+    #[test]
+    fn a_bare_cr_is_told_and_the_crlf_after_it_still_ends_the_line() {
+        let mut lines = Lines::new(b"A: 1\rB: 2\r\r\nC: 3\r\n\r\n");
+        let seen: Vec<_> = lines.by_ref().map(|l| (l.text, l.bare_cr)).collect();
+        assert_eq!(seen, [(&b"A: 1\rB: 2\r"[..], true), (b"C: 3", false)]);
+        assert_eq!(lines.body_at, Some(20));
     }
 
     #[test]

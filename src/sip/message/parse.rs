@@ -1,7 +1,7 @@
 //! From bytes to [`Message`]: start line, header index, body.
 
 use bytes::{Bytes, BytesMut};
-use memchr::{memchr, memchr_iter, memrchr};
+use memchr::{memchr, memrchr};
 
 use super::index::{Line, Lines, Span};
 use super::{Fault, Faults, Message, Start, Unreadable, check};
@@ -24,9 +24,9 @@ pub(super) fn message(mut raw: Bytes) -> Result<Message, Unreadable> {
     let first = lines.next().ok_or(Unreadable::Empty)?;
     let start = start_line(first.text, &mut faults).ok_or(Unreadable::NotSip)?;
     let mut spans = Vec::with_capacity(USUAL_HEADERS);
-    let mut rewrite = first.folded;
+    let mut rewrite = first.folded || first.bare_cr;
     for line in lines.by_ref() {
-        rewrite |= line.folded || memchr(b'\r', line.text).is_some();
+        rewrite |= line.folded || line.bare_cr;
         index_line(&line, &mut spans, &mut faults);
     }
     faults.add_if(lines.body_at.is_none(), Fault::Unfinished);
@@ -56,30 +56,13 @@ fn without_folds(raw: &[u8], body_at: usize, faults: &mut Faults) -> Bytes {
     let mut head = BytesMut::from(raw.get(..body_at).unwrap_or_default());
     let mut lines = Lines::new(raw);
     for line in lines.by_ref() {
-        for at in memchr_iter(b'\n', line.text) {
-            blank(&mut head, line.at + at);
-            if at > 0 && line.text.get(at - 1) == Some(&b'\r') {
-                blank(&mut head, line.at + at - 1);
-            }
-        }
-        let end = line.at + line.text.len();
-        let bare = head.get(line.at..end).and_then(|text| memchr(b'\r', text)).is_some();
-        if bare {
-            faults.add(Fault::BareCr);
-            (line.at..end).for_each(|at| {
-                if head.get(at) == Some(&b'\r') {
-                    blank(&mut head, at);
-                }
-            });
+        faults.add_if(line.bare_cr, Fault::BareCr);
+        if line.folded || line.bare_cr {
+            let text = head.get_mut(line.at..line.at + line.text.len()).unwrap_or_default();
+            text.iter_mut().filter(|b| matches!(b, b'\r' | b'\n')).for_each(|b| *b = b' ');
         }
     }
     head.freeze()
-}
-
-fn blank(head: &mut BytesMut, at: usize) {
-    if let Some(byte) = head.get_mut(at) {
-        *byte = b' ';
-    }
 }
 
 fn start_line(line: &[u8], faults: &mut Faults) -> Option<Start> {

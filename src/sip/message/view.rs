@@ -1,6 +1,7 @@
 //! The typed views of a message's headers. Each borrows and is made anew when asked for; keep what you need twice.
 
 use super::Message;
+use crate::limits::sip::LIST_ELEMENTS;
 use crate::sip::header::{
     AuthParams, CSeq, Contact, Event, Name, NameAddr, RAck, Reason, Replaces, SessionExpires, Via,
 };
@@ -145,9 +146,9 @@ impl Message {
         self.tokens(Name::Require).filter(move |token| !supported.iter().any(|s| s.eq_ignore_ascii_case(token)))
     }
 
-    /// The elements of every line of a list header, in order.
+    /// The elements of every line of a list header, in order, at most [`LIST_ELEMENTS`].
     pub fn elements(&self, name: Name) -> impl Iterator<Item = &[u8]> + Clone {
-        self.all(name).flat_map(|header| header.elements())
+        self.all(name).flat_map(|header| header.elements()).take(LIST_ELEMENTS)
     }
 
     fn mandatory(&self, name: Name) -> Result<&[u8], Invalid> {

@@ -13,7 +13,7 @@ pub mod timer;
 
 mod table;
 
-pub use table::{ClientEvent, Full, ServerMatch, TransactionId, Transactions, What};
+pub use table::{ClientEvent, Full, ServerMatch, TransactionId, Transactions, What, reply_destination};
 
 /// What to do with a response that matched a client transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

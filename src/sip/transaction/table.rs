@@ -305,6 +305,10 @@ impl Transactions {
         }
     }
 
+    pub fn session_of(&self, id: TransactionId) -> Option<SessionId> {
+        self.servers.get(&id).and_then(|entry| entry.session)
+    }
+
     /// Sends a response. False where the transaction is gone or has answered already.
     pub fn respond(&mut self, now: Time, id: TransactionId, status: u16, bytes: Bytes) -> bool {
         let Some(entry) = self.servers.get_mut(&id) else { return false };

@@ -121,3 +121,109 @@ impl Value for TopVia<'_> {
 fn write_fmt(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
     text.write(out);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn request(via: &str) -> Message {
+        let wire = format!(
+            "INVITE sip:bob@h SIP/2.0\r\n{via}\r\nFrom: <sip:a@h>;tag=1\r\nTo: <sip:b@h>\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\n\
+             Record-Route: <sip:p1;lr>, <sip:p2;lr>\r\nRecord-Route: <sip:p3;lr>\r\nTimestamp: 54\r\nSubject: x\r\n\r\n"
+        );
+        Message::parse(Bytes::from(wire)).expect("readable")
+    }
+
+    fn response(via: &str, source: &str, status: u16, tag: Option<&str>) -> Message {
+        let source = source.parse().expect("an address");
+        let bytes = respond(&request(via), source, status, "", tag).finish().expect("written");
+        Message::parse(bytes).expect("readable")
+    }
+
+    fn values(message: &Message, name: Name) -> Vec<String> {
+        message.all(name).map(|h| String::from_utf8_lossy(h.value).into_owned()).collect()
+    }
+
+    #[test]
+    fn a_2xx_copies_what_the_dialog_needs_and_nothing_else() {
+        let m = response(
+            "Via: SIP/2.0/UDP p;branch=z9hG4bK2\r\nv: SIP/2.0/TCP a;branch=z9hG4bK1",
+            "192.0.2.9:5060",
+            200,
+            Some("t2"),
+        );
+        assert_eq!((m.status(), m.reason(), m.verdict()), (Some(200), "OK", crate::sip::Verdict::Accept));
+        assert_eq!(
+            values(&m, Name::Via),
+            ["SIP/2.0/UDP p;branch=z9hG4bK2;received=192.0.2.9", "SIP/2.0/TCP a;branch=z9hG4bK1"]
+        );
+        assert_eq!(values(&m, Name::To), ["<sip:b@h>;tag=t2"]);
+        assert_eq!(values(&m, Name::From), ["<sip:a@h>;tag=1"]);
+        assert_eq!(values(&m, Name::CSeq), ["1 INVITE"]);
+        assert_eq!(values(&m, Name::RecordRoute), ["<sip:p1;lr>, <sip:p2;lr>", "<sip:p3;lr>"]);
+        assert!(m.header(Name::Timestamp).is_none() && m.header(Name::Subject).is_none());
+    }
+
+    #[test]
+    fn a_100_has_no_tag_and_a_4xx_no_route() {
+        let trying = response("Via: SIP/2.0/UDP a", "192.0.2.9:5060", 100, None);
+        assert_eq!(
+            (values(&trying, Name::To), values(&trying, Name::Timestamp)),
+            (vec!["<sip:b@h>".into()], vec!["54".into()])
+        );
+        let busy = response("Via: SIP/2.0/UDP a", "192.0.2.9:5060", 486, Some("t"));
+        assert!(busy.header(Name::RecordRoute).is_none() && trying.header(Name::RecordRoute).is_none());
+    }
+
+    #[test]
+    fn the_top_via_is_told_where_it_came_from() {
+        for (via, source, expected) in [
+            // Same address, no rport asked: nothing to tell.
+            ("SIP/2.0/UDP 192.0.2.9:5080;branch=b", "192.0.2.9:7000", "SIP/2.0/UDP 192.0.2.9:5080;branch=b"),
+            (
+                "SIP/2.0/UDP 10.0.0.1;rport;branch=b",
+                "192.0.2.9:7000",
+                "SIP/2.0/UDP 10.0.0.1;branch=b;rport=7000;received=192.0.2.9",
+            ),
+            ("SIP/2.0/UDP [::1];rport", "[2001:db8::5]:7", "SIP/2.0/UDP [::1];rport=7;received=2001:db8::5"),
+            // A sender that says what only the receiver can know.
+            (
+                "SIP/2.0/UDP 192.0.2.9;received=203.0.113.1;x=\"a;b\"",
+                "192.0.2.9:5060",
+                "SIP/2.0/UDP 192.0.2.9;x=\"a;b\"",
+            ),
+            (
+                "SIP/2.0/UDP a;rport , SIP/2.0/UDP b;rport",
+                "192.0.2.9:1",
+                "SIP/2.0/UDP a;rport=1;received=192.0.2.9 , SIP/2.0/UDP b;rport",
+            ),
+        ] {
+            let m = response(&format!("Via: {via}"), source, 180, Some("t"));
+            assert_eq!(values(&m, Name::Via), [expected]);
+        }
+    }
+
+    #[test]
+    fn a_request_too_broken_to_read_still_gets_its_400() {
+        let wire =
+            b"INVITE sip:b@h SIP/2.0\r\nVia: SIP/2.0/UDP \xff;;,\rx\r\nTo: \"never\r\nCall-ID: c\r\nl: -1\r\n\r\n";
+        let request = Message::parse(Bytes::from_static(wire)).expect("readable");
+        let (status, reason) = request.refusal().expect("refused");
+        let source = "192.0.2.9:5060".parse().expect("an address");
+        let bytes = respond(&request, source, status, reason, Some("t")).finish().expect("written");
+        assert!(bytes.starts_with(b"SIP/2.0 400 Carriage Return in Header\r\nVia: SIP/2.0/UDP \xff;;, x\r\n"));
+    }
+
+    #[test]
+    fn over_udp_the_answer_goes_where_rfc_3581_says() {
+        let source = "192.0.2.9:7000".parse().expect("an address");
+        for (via, expected) in [
+            ("SIP/2.0/UDP 10.0.0.1:5080;rport", "192.0.2.9:7000"),
+            ("SIP/2.0/UDP 10.0.0.1:5080", "192.0.2.9:5080"),
+            ("SIP/2.0/UDP 10.0.0.1;maddr=203.0.113.1", "192.0.2.9:5060"),
+        ] {
+            assert_eq!(reply_address(&request(&format!("Via: {via}")), source).to_string(), expected);
+        }
+    }
+}
