@@ -22,7 +22,7 @@ pub mod media {
     pub const KEYS_QUEUED: usize = 64;
     /// Packets the jitter buffer of one leg holds.
     pub const JITTER_PACKETS: usize = 32;
-    /// The largest RTP or RTCP datagram we read, in bytes: an Ethernet frame.
+    /// The largest RTP or RTCP datagram we take, in bytes: an Ethernet frame.
     pub const DATAGRAM_BYTES: usize = 1_500;
     /// Phases of 20 ms an engine makes up for after a stall; what lies further back is counted and skipped.
     pub const PHASES_CAUGHT_UP: u64 = 10;
