@@ -1,4 +1,4 @@
-//! Making messages: start line, headers in order, body. One buffer, one allocation in the usual case.
+//! Making messages: start line, headers in order, body. One buffer that is never copied; sharing it costs a second, small allocation.
 //!
 //! No value can break out of its line: CR, LF and NUL in anything that enters the head are refused, and the refusal comes out of
 //! [`Writer::finish`], so that a chain of calls needs one check.
