@@ -5,10 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::Seq;
+use crate::event::{RecordKind, Seq};
 use crate::ids::{AccountName, AgentName, CallId, QueueName, UserName};
 
-/// What a user may do. Every API route and every order names the roles it takes.
+/// What a user may do. Every API route and every order names the roles it takes; a higher role does not include a
+/// lower one's duties: an administrator takes no calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UserRole {
@@ -17,6 +18,35 @@ pub enum UserRole {
     Admin,
     /// A program of the company's: CRM, wallboard, reporting.
     Integration,
+}
+
+impl UserRole {
+    pub const ALL: [UserRole; 4] = [UserRole::Agent, UserRole::Supervisor, UserRole::Admin, UserRole::Integration];
+
+    /// The word in the API, the CLI and tables.
+    pub const fn code(self) -> &'static str {
+        match self {
+            UserRole::Agent => "agent",
+            UserRole::Supervisor => "supervisor",
+            UserRole::Admin => "admin",
+            UserRole::Integration => "integration",
+        }
+    }
+}
+
+/// The text is no role: `agent`, `supervisor`, `admin` or `integration` is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a role: agent, supervisor, admin or integration is wanted")]
+pub struct NotARole;
+
+impl core::str::FromStr for UserRole {
+    type Err = NotARole;
+
+    /// In any case, with blanks around it.
+    fn from_str(text: &str) -> Result<Self, NotARole> {
+        let word = text.trim();
+        Self::ALL.into_iter().find(|role| word.eq_ignore_ascii_case(role.code())).ok_or(NotARole)
+    }
 }
 
 /// Who orders.
@@ -88,6 +118,11 @@ pub enum Order {
     #[serde(rename = "call.set_priority")]
     SetPriority { call: CallId, priority: i32 },
 
+    /// Save a record people keep: a user, an account, an agent's skills, a customer. Its shape is that of `crm`.
+    #[serde(rename = "record.save")]
+    SaveRecord { kind: RecordKind, record: serde_json::Value },
+    #[serde(rename = "record.remove")]
+    RemoveRecord { kind: RecordKind, key: String },
     /// Administrator: no new calls; running ones finish within the bound of the plan.
     #[serde(rename = "system.drain")]
     Drain {},
@@ -111,6 +146,11 @@ impl Order {
                 matches!(role, Supervisor | Admin)
             }
             Order::Drain {} => role == Admin,
+            Order::SaveRecord { kind, .. } | Order::RemoveRecord { kind, .. } => match kind {
+                RecordKind::Customer => true,
+                RecordKind::Agent | RecordKind::Voicemail => matches!(role, Supervisor | Admin),
+                RecordKind::User | RecordKind::Account => role == Admin,
+            },
             Order::HangUp { .. } => matches!(role, Agent | Supervisor | Admin | Integration),
             _ => matches!(role, Agent | Supervisor | Admin),
         }

@@ -17,14 +17,27 @@ use crate::ids::{
 };
 use crate::time::Time;
 
-/// Position in the event stream, which is the position in the ledger. The first event ever has 1.
+/// Position in the event stream, which is the position in the ledger: 1 for the first, rising, never reused. A hole
+/// means that records were refused by a full disk and given up; it is never closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Seq(pub u64);
 
 impl Seq {
-    pub const fn next(self) -> Self {
-        Seq(self.0 + 1)
+    /// Before the first event.
+    pub const ZERO: Seq = Seq(0);
+    pub const FIRST: Seq = Seq(1);
+
+    pub const fn next(self) -> Seq {
+        Seq(self.0.saturating_add(1))
+    }
+
+    pub const fn prev(self) -> Seq {
+        Seq(self.0.saturating_sub(1))
+    }
+
+    pub const fn plus(self, events: u64) -> Seq {
+        Seq(self.0.saturating_add(events))
     }
 }
 
@@ -165,7 +178,7 @@ pub struct CustomerCard {
     pub numbers: Vec<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
-    /// Latest contacts, newest first, at most [`crate::limits::CARD_HISTORY`].
+    /// Latest contacts, newest first, at most [`crate::limits::event::CARD_HISTORY`].
     #[serde(default)]
     pub history: Vec<Contact>,
     /// Contacts this calendar month, this one included.

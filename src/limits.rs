@@ -1,9 +1,84 @@
 //! Every bound in one place, by module. Each has a refusal where it is reached and a test that reaches it.
 
-// -- event ----------------------------------------------------------------------------------------------------------
+/// The vocabulary: [`crate::event`].
+pub mod event {
+    /// Past contacts that travel on a customer's card.
+    pub const CARD_HISTORY: usize = 10;
+}
 
-/// Past contacts that travel on a customer's card.
-pub const CARD_HISTORY: usize = 10;
+/// The media plane: [`crate::media`], [`crate::rtp`], [`crate::audio`].
+pub mod media {
+    use core::time::Duration;
+
+    /// Slots of one room: legs, players and recording tracks together. One bit each in the hear matrix.
+    pub const SLOTS_PER_ROOM: usize = 64;
+    /// Rooms one engine holds.
+    pub const ROOMS_PER_ENGINE: usize = 20_000;
+    /// Sounds in one play list.
+    pub const SOUNDS_PER_PLAY: usize = 256;
+    /// Payload formats a leg takes at once.
+    pub const FORMATS_PER_PORT: usize = 8;
+    /// Keys waiting to be sent on one leg.
+    pub const KEYS_QUEUED: usize = 64;
+    /// Packets the jitter buffer of one leg holds.
+    pub const JITTER_PACKETS: usize = 32;
+    /// The largest RTP or RTCP datagram we read, in bytes: an Ethernet frame.
+    pub const DATAGRAM_BYTES: usize = 1_500;
+    /// Phases of 20 ms an engine makes up for after a stall; what lies further back is counted and skipped.
+    pub const PHASES_CAUGHT_UP: u64 = 10;
+    /// A recording file may not grow beyond this: WAV counts bytes in 32 bits. About 18 hours of stereo.
+    pub const RECORDING_BYTES: u64 = 2_000_000_000;
+    /// Batches waiting for the disk before a recording is given up as failed, one batch being at most a second.
+    pub const RECORDING_BATCHES_QUEUED: usize = 4_096;
+    /// The shortest and the longest key we send (RFC 4733 counts 16 bits of clock ticks: 8.19 s).
+    pub const KEY_SPAN: (Duration, Duration) = (Duration::from_millis(40), Duration::from_millis(6_000));
+}
+
+/// Storage: [`crate::store`].
+pub mod store {
+    /// Bytes of one ledger segment, preallocated: large enough that a roll is rare, small enough to copy at leisure.
+    pub const LEDGER_SEGMENT_BYTES: u64 = 64 << 20;
+    /// Bytes of one record. Recordings and other bulk are files, never records.
+    pub const LEDGER_RECORD_BYTES: usize = 256 << 10;
+    /// Bytes of one batch with its framing.
+    pub const LEDGER_BATCH_BYTES: usize = 4 << 20;
+    /// Records of one batch.
+    pub const LEDGER_BATCH_RECORDS: usize = 16_384;
+    /// Records that may wait for the disk: about 40 s of a busy thousand-seat centre. Beyond, submission is refused.
+    pub const WRITER_QUEUE_RECORDS: usize = 65_536;
+    /// Bytes that may wait for the disk.
+    pub const WRITER_QUEUE_BYTES: usize = 64 << 20;
+    /// Bytes of one row of the view (sled slows beyond).
+    pub const VIEW_ROW_BYTES: usize = 64 << 10;
+    /// Rows that one read of the view returns at most; callers page on.
+    pub const VIEW_PAGE_ROWS: usize = 10_000;
+    /// Files in one backup.
+    pub const BACKUP_FILES: usize = 1_000_000;
+}
+
+/// Customers and people: [`crate::crm`].
+pub mod crm {
+    /// Bytes of an imported text.
+    pub const IMPORT_BYTES: usize = 64 << 20;
+    /// Rows of one import.
+    pub const IMPORT_ROWS: usize = 200_000;
+    /// Findings that one import reports before it stops counting them one by one.
+    pub const IMPORT_FINDINGS: usize = 200;
+    /// Fields of one CSV row.
+    pub const CSV_FIELDS: usize = 128;
+    /// Bytes of one text field of a customer or user (name, attribute value).
+    pub const CRM_FIELD_BYTES: usize = 1_024;
+    /// Bytes of a customer's notes.
+    pub const CRM_NOTES_BYTES: usize = 16 << 10;
+    /// Phones of one customer.
+    pub const CRM_PHONES: usize = 16;
+    /// Attributes of one customer.
+    pub const CRM_ATTRIBUTES: usize = 64;
+    /// Candidates shown where a number matches several customers.
+    pub const CRM_CANDIDATES: usize = 20;
+    /// Skills of one agent.
+    pub const AGENT_SKILLS: usize = 64;
+}
 
 /// The SIP codec. They hold before any typed view reads, so that a hostile message costs microseconds.
 pub mod sip {
@@ -66,3 +141,100 @@ pub mod ua {
     /// past it the oldest is kept and new requests are refused with 503.
     pub const BACKLOG: usize = 4_096;
 }
+// The foreign side: `sim` phones and trunks, and `load`.
+
+/// Transactions that one simulated phone or trunk keeps, each way. Beyond it requests out are refused and
+/// requests in are dropped (the far side repeats them).
+pub const SIM_EXCHANGES: usize = 16_384;
+/// Calls of one simulated desk phone; the next one in is answered 486.
+pub const SIM_PHONE_CALLS: usize = 8;
+/// Calls of one simulated trunk; the next one in is answered 503, the next one out is refused.
+pub const SIM_TRUNK_CALLS: usize = 4_096;
+/// Reports and datagrams that a simulated phone holds for its driver; the oldest report is dropped first.
+pub const SIM_REPORTS: usize = 65_536;
+/// Samples that a load report keeps of one figure; later ones are counted, not kept.
+pub const LOAD_SAMPLES: usize = 1_000_000;
+/// Notes from the parties of a load run that wait for its report.
+pub const LOAD_NOTES: usize = 65_536;
+/// Digits that a simulated phone has yet to play on one call; more are dropped.
+pub const LOAD_KEYS: usize = 64;
+/// Distinct tones remembered of one leg; later ones are not noted.
+pub const LOAD_TONES: usize = 16;
+/// Commands and news that wait at one simulated agent's desk.
+pub const LOAD_DESK_QUEUE: usize = 64;
+/// Registered phones without calls in one load run: more do not fit the address plan.
+pub const LOAD_REGISTRATIONS: u32 = 30_000;
+/// Simulated agents in one load run: more do not fit the address plan.
+pub const LOAD_AGENTS: u32 = 2_000;
+// acd
+
+use core::time::Duration;
+
+/// Queues in one plan.
+pub const ACD_QUEUES: usize = 1_000;
+/// Agents on the roster, signed in or not.
+pub const ACD_AGENTS: usize = 5_000;
+/// Skills, queues and attributes each, of one agent.
+pub const ACD_AGENT_ITEMS: usize = 200;
+/// Bytes of a not-ready reason or wrap-up code where the house lists none.
+pub const ACD_WORD_BYTES: usize = 100;
+/// Calls waiting in all queues together.
+pub const ACD_CALLS: usize = 10_000;
+/// Steps of an expanding ring.
+pub const ACD_STEPS: usize = 8;
+/// Bytes of a skill expression.
+pub const ACD_EXPRESSION_BYTES: usize = 1_000;
+/// Parentheses and `not`s inside one another.
+pub const ACD_EXPRESSION_DEPTH: usize = 32;
+/// Agents that one call rings at once.
+pub const ACD_RINGING: usize = 16;
+/// Queues that one call overflows through before it is let go.
+pub const ACD_HOPS: u8 = 8;
+/// How long a call waits in one queue where its overflow says nothing.
+pub const ACD_WAIT: Duration = Duration::from_secs(4 * 3_600);
+/// Callers who hung up and are remembered for their place.
+pub const ACD_RESUMES: usize = 10_000;
+/// Explanations kept for questions.
+pub const ACD_EXPLANATIONS: usize = 4_096;
+/// Bytes of verdicts in one explanation; with its scores it stays below 2 KiB.
+pub const ACD_VERDICT_BYTES: usize = 1_000;
+/// Eligible agents whose scores an explanation keeps, best first.
+pub const ACD_SCORES: usize = 20;
+/// Rival calls that an explanation keeps, best first.
+pub const ACD_RIVALS: usize = 6;
+// Configuration (`plan`, `config`). Reached: an error with the place, and the running plan stays.
+
+/// Bytes of `strowger.toml`.
+pub const CONFIG_BYTES: usize = 4 * 1024 * 1024;
+/// Characters of a name of a trunk, queue, skill, reason or code.
+pub const NAME_CHARS: usize = 64;
+/// Entries of one kind: numbers, routes, queues, hours.
+pub const CONFIG_ENTRIES: usize = 10_000;
+/// Trunks, and peers of all trunks: each is compared with each.
+pub const TRUNK_PEERS: usize = 1_000;
+/// Dialplans of one folder.
+pub const DIALPLAN_FILES: usize = 1_000;
+/// Prompts of one language.
+pub const PROMPT_FILES: usize = 10_000;
+// Dialplans (`dialplan`).
+
+/// Work a `script` state may do, in Rhai operations; more leaves by `failed`.
+pub const SCRIPT_OPERATIONS: u64 = 20_000;
+/// Nesting of an expression or a script; deeper is a finding.
+pub const EXPRESSION_DEPTH: usize = 32;
+/// Bytes of one expression; longer is a finding. Keeps its tree shallow enough to walk.
+pub const EXPRESSION_BYTES: usize = 1_024;
+/// Bytes of one script; longer is a finding.
+pub const SCRIPT_BYTES: usize = 8 * 1_024;
+/// Bytes of one dialplan file.
+pub const DIALPLAN_BYTES: usize = 1 << 20;
+/// States of one dialplan.
+pub const DIALPLAN_STATES: usize = 2_000;
+/// Variables of one dialplan, parameters and results included.
+pub const DIALPLAN_VARS: usize = 256;
+/// Dialplan files of one plan.
+pub const DIALPLANS: usize = 1_000;
+/// Pages in pages; deeper is a finding.
+pub const DIALPLAN_PAGE_DEPTH: usize = 16;
+/// Findings kept of one load: whoever has more mends these first.
+pub const DIALPLAN_FINDINGS: usize = 500;

@@ -1,1 +1,4 @@
 //! Threads: the switch's, the media engines', and the bus between them and everyone else.
+
+pub mod media_thread;
+pub mod recording_thread;

@@ -24,7 +24,7 @@ impl NonceId {
     pub fn write(self, secret: &[u8; 32]) -> String {
         let id = format!("{:016x}{:08x}", self.made.as_micros(), self.counter);
         let mac = self.mac(secret);
-        id + &mac
+        id + mac.as_str()
     }
 
     /// `None` where the nonce was not made with this secret: a stranger's, or ours before a restart.

@@ -1,0 +1,392 @@
+//! The recorder: one thread that writes all recordings, so that a slow disk delays files and never sound.
+//!
+//! Batches of 200 ms come through a queue without waiting; each file is flushed, its header brought up to date, every half
+//! second. Killed at any moment, a file lacks less than its last second; [`repair_file`] makes its header right again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::audio::wav::{RecordingWriter, Repair, WavError, repair};
+use crate::ids::RecordingId;
+use crate::limits::media::{RECORDING_BATCHES_QUEUED, RECORDING_BYTES};
+use crate::media::{MediaEvent, RecordingWrite};
+
+/// Where the threads say what happened.
+pub type EventSink = Arc<dyn Fn(MediaEvent) + Send + Sync>;
+
+/// The running recorder. Dropping it completes every open file.
+pub struct RecordingThread {
+    queue: Option<Sender<Job>>,
+    backlog: Arc<AtomicUsize>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// An engine's way to the recorder: never waits.
+pub struct RecordingQueue {
+    queue: Sender<Job>,
+    backlog: Arc<AtomicUsize>,
+    /// Recordings that lost a batch because the disk is hopelessly behind.
+    overrun: BTreeSet<RecordingId>,
+}
+
+enum Job {
+    Write {
+        write: RecordingWrite,
+        since: Instant,
+    },
+    /// The queue was full: the file ends where it is, as failed.
+    Abandon {
+        recording: RecordingId,
+    },
+}
+
+impl RecordingThread {
+    /// Starts the thread. `sink` hears `RecordingSealed`, `RecordingFailed` and `RecordingLag`.
+    pub fn start(sink: EventSink) -> io::Result<Self> {
+        let (queue, jobs) = mpsc::channel();
+        let backlog = Arc::new(AtomicUsize::new(0));
+        let mut writer = Writer { files: BTreeMap::new(), lagging: false, sink };
+        let counted = backlog.clone();
+        let thread = std::thread::Builder::new().name("recorder".into()).spawn(move || writer.run(&jobs, &counted))?;
+        Ok(Self { queue: Some(queue), backlog, thread: Some(thread) })
+    }
+
+    /// A way in, one for each engine.
+    pub fn queue(&self) -> Option<RecordingQueue> {
+        let queue = self.queue.clone()?;
+        Some(RecordingQueue { queue, backlog: self.backlog.clone(), overrun: BTreeSet::new() })
+    }
+}
+
+impl Drop for RecordingThread {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic in the recorder has been printed; there is nobody left to tell.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl RecordingQueue {
+    /// Hands a write over. With too much waiting already, the recording is given up.
+    pub fn push(&mut self, write: RecordingWrite) {
+        let job = match write {
+            RecordingWrite::Samples { recording, .. } if self.overrun.contains(&recording) => return,
+            RecordingWrite::Samples { recording, .. } if self.is_full() => {
+                self.overrun.insert(recording);
+                Job::Abandon { recording }
+            }
+            RecordingWrite::End { recording } if self.overrun.remove(&recording) => return,
+            write => Job::Write { write, since: Instant::now() },
+        };
+        self.backlog.fetch_add(1, Ordering::Relaxed);
+        // The receiver goes only with the whole process.
+        let _ = self.queue.send(job);
+    }
+
+    fn is_full(&self) -> bool {
+        self.backlog.load(Ordering::Relaxed) >= RECORDING_BATCHES_QUEUED
+    }
+}
+
+struct Writer {
+    files: BTreeMap<RecordingId, OpenFile>,
+    lagging: bool,
+    sink: EventSink,
+}
+
+struct OpenFile {
+    wav: RecordingWriter<BufWriter<File>>,
+    /// The same file once more, for its size and for the disk's word at the end.
+    file: File,
+    flushed: Instant,
+    bytes: u64,
+}
+
+impl Writer {
+    fn run(&mut self, jobs: &Receiver<Job>, backlog: &AtomicUsize) {
+        loop {
+            match jobs.recv_timeout(FLUSH_EVERY) {
+                Ok(job) => {
+                    backlog.fetch_sub(1, Ordering::Relaxed);
+                    self.on_job(job);
+                }
+                // Nothing for a while: what is open may be held by a masked or stalled engine; keep the disk current.
+                Err(RecvTimeoutError::Timeout) => self.flush_all(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        let open: Vec<RecordingId> = self.files.keys().copied().collect();
+        open.into_iter().for_each(|recording| self.seal(recording));
+    }
+
+    fn on_job(&mut self, job: Job) {
+        match job {
+            Job::Abandon { recording } => {
+                let reason = WavError::Io(io::Error::other("the disk is too slow: too much sound was waiting"));
+                self.fail(recording, &reason);
+            }
+            Job::Write { write, since } => {
+                self.watch_lag(since.elapsed());
+                match write {
+                    RecordingWrite::Begin { recording, path, channels } => self.begin(recording, &path, channels),
+                    RecordingWrite::Samples { recording, interleaved } => self.append(recording, &interleaved),
+                    RecordingWrite::End { recording } => self.seal(recording),
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, recording: RecordingId, path: &Path, channels: u16) {
+        match OpenFile::create(path, channels) {
+            Ok(file) => {
+                self.files.insert(recording, file);
+            }
+            Err(error) => {
+                let reason = format!("{}: {error}", path.display());
+                (self.sink)(MediaEvent::RecordingFailed { recording, duration_ms: 0, reason });
+            }
+        }
+    }
+
+    fn append(&mut self, recording: RecordingId, interleaved: &[i16]) {
+        // Absent: it failed before, and has said so.
+        let Some(file) = self.files.get_mut(&recording) else { return };
+        if let Err(error) = file.append(interleaved) {
+            self.fail(recording, &error);
+        }
+    }
+
+    fn seal(&mut self, recording: RecordingId) {
+        let Some(file) = self.files.remove(&recording) else { return };
+        let duration_ms = file.wav.duration_ms();
+        (self.sink)(match file.seal() {
+            Ok(bytes) => MediaEvent::RecordingSealed { recording, duration_ms, bytes },
+            Err(error) => MediaEvent::RecordingFailed { recording, duration_ms, reason: error.to_string() },
+        });
+    }
+
+    fn fail(&mut self, recording: RecordingId, error: &WavError) {
+        let Some(file) = self.files.remove(&recording) else { return };
+        let duration_ms = file.wav.duration_ms();
+        // What can be saved is saved; the first error is the one to tell.
+        let _ = file.seal();
+        (self.sink)(MediaEvent::RecordingFailed { recording, duration_ms, reason: error.to_string() });
+    }
+
+    fn flush_all(&mut self) {
+        let failed: Vec<_> = self
+            .files
+            .iter_mut()
+            .filter_map(|(recording, file)| file.flush().err().map(|error| (*recording, error)))
+            .collect();
+        failed.iter().for_each(|(recording, error)| self.fail(*recording, error));
+    }
+
+    fn watch_lag(&mut self, behind: Duration) {
+        let behind_ms = match (self.lagging, behind) {
+            (false, behind) if behind >= LAG_TO_TELL => u64::try_from(behind.as_millis()).unwrap_or(u64::MAX),
+            (true, behind) if behind < LAG_CAUGHT_UP => 0,
+            _ => return,
+        };
+        self.lagging = behind_ms > 0;
+        (self.sink)(MediaEvent::RecordingLag { behind_ms });
+    }
+}
+
+impl OpenFile {
+    fn create(path: &Path, channels: u16) -> Result<Self, WavError> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        // A recording that is there already is never written over.
+        let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        let wav = RecordingWriter::new(BufWriter::with_capacity(BUFFER_BYTES, file.try_clone()?), channels)?;
+        Ok(Self { wav, file, flushed: Instant::now(), bytes: 0 })
+    }
+
+    fn append(&mut self, interleaved: &[i16]) -> Result<(), WavError> {
+        self.bytes += 2 * interleaved.len() as u64;
+        if self.bytes > RECORDING_BYTES {
+            return Err(WavError::Io(io::Error::other("longer than a WAV file may be")));
+        }
+        self.wav.write(interleaved)?;
+        if self.flushed.elapsed() >= FLUSH_EVERY { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), WavError> {
+        self.flushed = Instant::now();
+        self.wav.flush()
+    }
+
+    /// Completes the file and waits for the disk to have it. Gives its size.
+    fn seal(self) -> Result<u64, WavError> {
+        self.wav.finish()?;
+        self.file.sync_data()?;
+        Ok(self.file.metadata()?.len())
+    }
+}
+
+/// Makes the header of a recording right after a kill, and cuts off half a sample. For files of this recorder only.
+pub fn repair_file(path: &Path) -> Result<Repair, WavError> {
+    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+    let done = repair(&mut file)?;
+    if file.metadata()?.len() != done.file_len {
+        file.set_len(done.file_len)?;
+    }
+    if done.changed {
+        file.sync_data()?;
+    }
+    Ok(done)
+}
+
+/// With batches of 200 ms, what a kill may cost stays below a second.
+const FLUSH_EVERY: Duration = Duration::from_millis(500);
+const BUFFER_BYTES: usize = 16 * 1_024;
+const LAG_TO_TELL: Duration = Duration::from_secs(1);
+const LAG_CAUGHT_UP: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::wav::read_recording;
+
+    fn recorder() -> (RecordingThread, Receiver<MediaEvent>) {
+        let (tell, told) = mpsc::channel();
+        let sink: EventSink = Arc::new(move |event| tell.send(event).unwrap());
+        (RecordingThread::start(sink).unwrap(), told)
+    }
+
+    fn id(n: u128) -> RecordingId {
+        RecordingId::from_u128(n)
+    }
+
+    fn batch(recording: RecordingId, value: i16) -> RecordingWrite {
+        RecordingWrite::Samples { recording, interleaved: [value, -value].repeat(1_600) }
+    }
+
+    fn told(events: &Receiver<MediaEvent>) -> MediaEvent {
+        events.recv_timeout(Duration::from_secs(10)).expect("the recorder says how each recording ended")
+    }
+
+    #[test]
+    fn a_recording_is_sealed_with_its_length_and_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("2026/11/a.wav");
+        let (recorder, events) = recorder();
+        let mut queue = recorder.queue().unwrap();
+        queue.push(RecordingWrite::Begin { recording: id(1), path: path.clone(), channels: 2 });
+        queue.push(batch(id(1), 5));
+        queue.push(batch(id(1), 6));
+        queue.push(RecordingWrite::End { recording: id(1) });
+        let sealed = MediaEvent::RecordingSealed { recording: id(1), duration_ms: 400, bytes: 44 + 12_800 };
+        assert_eq!(told(&events), sealed);
+        let (samples, channels) = read_recording(File::open(path).unwrap()).unwrap();
+        assert_eq!((samples.len(), channels), (6_400, 2));
+        assert_eq!((samples[0], samples[1], samples[6_398]), (5, -5, 6));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_made_fails_and_hurts_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = folder.path().join("taken.wav");
+        fs::write(&taken, "precious").unwrap();
+        let (recorder, events) = recorder();
+        let mut queue = recorder.queue().unwrap();
+        for (n, path) in [(1, taken.join("below a file.wav")), (2, taken.clone()), (3, folder.path().join("good.wav"))]
+        {
+            queue.push(RecordingWrite::Begin { recording: id(n), path, channels: 2 });
+            queue.push(batch(id(n), 1));
+            queue.push(RecordingWrite::End { recording: id(n) });
+        }
+        for n in [1, 2] {
+            let event = told(&events);
+            assert!(
+                matches!(&event, MediaEvent::RecordingFailed { recording, reason, .. }
+                    if *recording == id(n) && reason.contains("taken.wav")),
+                "{event:?}"
+            );
+        }
+        assert!(matches!(told(&events), MediaEvent::RecordingSealed { recording, .. } if recording == id(3)));
+        assert_eq!(fs::read_to_string(taken).unwrap(), "precious");
+    }
+
+    #[test]
+    fn an_open_recording_is_readable_after_a_repair_and_sealed_when_the_recorder_stops() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("open.wav");
+        let (recorder, events) = recorder();
+        let mut queue = recorder.queue().unwrap();
+        queue.push(RecordingWrite::Begin { recording: id(1), path: path.clone(), channels: 2 });
+        queue.push(batch(id(1), 9));
+        // The recorder flushes by itself: wait for the disk to show it, as one who comes after a kill would find it.
+        let begun = Instant::now();
+        while fs::metadata(&path).map_or(0, |meta| meta.len()) < 44 + 6_400 {
+            assert!(begun.elapsed() < Duration::from_secs(10));
+            std::thread::yield_now();
+        }
+        let copy = folder.path().join("copy.wav");
+        fs::copy(&path, &copy).unwrap();
+        assert_eq!(repair_file(&copy).unwrap().duration_ms, 200);
+        assert_eq!(read_recording(File::open(copy).unwrap()).unwrap().0.len(), 3_200);
+        drop(queue);
+        drop(recorder);
+        assert!(matches!(told(&events), MediaEvent::RecordingSealed { duration_ms: 200, .. }));
+    }
+
+    #[test]
+    fn a_hopeless_backlog_fails_the_recording_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (recorder, events) = recorder();
+        let mut queue = recorder.queue().unwrap();
+        queue.push(RecordingWrite::Begin { recording: id(1), path: folder.path().join("a.wav"), channels: 2 });
+        queue.backlog.fetch_add(RECORDING_BATCHES_QUEUED, Ordering::Relaxed);
+        queue.push(batch(id(1), 1));
+        queue.push(batch(id(1), 1));
+        queue.push(RecordingWrite::End { recording: id(1) });
+        let event = told(&events);
+        assert!(
+            matches!(&event, MediaEvent::RecordingFailed { reason, .. } if reason.contains("too slow")),
+            "{event:?}"
+        );
+        assert!(queue.overrun.is_empty());
+        drop(queue);
+        drop(recorder);
+        assert!(events.recv().is_err(), "and nothing more");
+    }
+
+    #[test]
+    fn lag_is_told_when_it_begins_and_when_it_ends() {
+        let (tell, told) = mpsc::channel();
+        let sink: EventSink = Arc::new(move |event| tell.send(event).unwrap());
+        let mut writer = Writer { files: BTreeMap::new(), lagging: false, sink };
+        for ms in [10, 990, 1_500, 4_000, 300, 50, 10] {
+            writer.watch_lag(Duration::from_millis(ms));
+        }
+        let lags: Vec<_> = told.try_iter().collect();
+        let lag = |behind_ms| MediaEvent::RecordingLag { behind_ms };
+        assert_eq!(lags, [lag(1_500), lag(0)]);
+    }
+
+    #[test]
+    fn half_a_sample_is_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cut.wav");
+        let mut file = OpenFile::create(&path, 2).unwrap();
+        file.append(&[1, 2, 3, 4]).unwrap();
+        file.seal().unwrap();
+        let file = OpenOptions::new().append(true).open(&path).unwrap();
+        io::Write::write_all(&mut &file, &[1, 2, 3, 4, 5, 6]).unwrap();
+        let done = repair_file(&path).unwrap();
+        assert_eq!((done.changed, done.file_len), (true, 44 + 12));
+        assert_eq!(fs::metadata(&path).unwrap().len(), 44 + 12);
+    }
+}

@@ -1,0 +1,220 @@
+//! The house's rules that no compiler holds: imports go down only, files stay readable, nothing is left half done.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each room with the rooms it may import. Absent means: not even by accident.
+const TABLE: &[(&str, &[&str])] = &[
+    // L0
+    ("time", &[]),
+    ("limits", &[]),
+    ("finding", &[]),
+    ("number", &["limits"]),
+    ("ids", &["time"]),
+    ("cause", &[]),
+    ("event", &["cause", "ids", "limits", "time"]),
+    ("command", &["event", "ids"]),
+    // L1
+    ("sip", &[L0, "sdp"]),
+    ("sdp", &[L0]),
+    ("rtp", &[L0]),
+    ("audio", &[L0]),
+    // L2
+    ("acd", &[L0]),
+    ("crm", &[L0]),
+    ("media", &[L0, "audio", "rtp"]),
+    ("dialplan", &[L0]),
+    ("plan", &[L0, "dialplan"]),
+    ("ivr", &[L0, "dialplan"]),
+    ("call", &[L0, L1, "media", "ivr"]),
+    // L3
+    ("switch", &[L0, L1, L2]),
+    // the foreign side in virtual time
+    ("sim", &[L0, L1, L2, "switch"]),
+    // L4
+    ("net", &[L0, L1]),
+    ("store", &[L0, L1, L2, "switch"]),
+    ("observe", &[L0, L1, L2, "switch"]),
+    ("config", &[L0, L1, L2, "switch"]),
+    ("runtime", &[L0, L1, L2, "switch", "net", "store", "observe", "config"]),
+    ("http", &[L0, L1, L2, "switch", "store", "observe", "config", "runtime"]),
+    ("load", &[L0, "audio", "sim"]),
+    // L5
+    ("app", &[L0, L1, L2, "switch", "sim", "net", "store", "observe", "config", "runtime", "http", "load"]),
+];
+
+const L0: &str = "L0";
+const L1: &str = "L1";
+const L2: &str = "L2";
+
+/// The rooms that may not wait, lock, spawn, or read a clock: their `mod.rs` must deny it.
+const CORES: &[&str] =
+    &["sip", "sdp", "rtp", "audio", "media", "dialplan", "plan", "ivr", "acd", "crm", "call", "switch", "sim"];
+
+/// Longest a file may grow before it must be two ideas.
+const MOST_LINES: usize = 900;
+
+#[test]
+fn imports_go_down_only() {
+    let allowed: BTreeMap<&str, BTreeSet<&str>> =
+        TABLE.iter().map(|(room, may)| (*room, may.iter().flat_map(|m| expand(m)).collect())).collect();
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let room = room_of(&path);
+        let Some(may) = allowed.get(room.as_str()) else {
+            assert!(matches!(room.as_str(), "lib" | "main"), "{room} is a room without a place in the table");
+            continue;
+        };
+        for (number, line) in production_lines(&text) {
+            for imported in crate_imports(line) {
+                if imported != room && !may.contains(imported.as_str()) {
+                    wrong.push(format!("{}:{number}: {room} may not import {imported}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "imports that climb:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_core_denies_clocks_locks_threads_and_files() {
+    for core in CORES {
+        let text = fs::read_to_string(source_root().join(core).join("mod.rs")).unwrap();
+        for ban in ["clippy::disallowed_methods", "clippy::disallowed_types", "clippy::disallowed_macros"] {
+            assert!(text.contains(ban), "src/{core}/mod.rs must deny {ban}");
+        }
+    }
+}
+
+#[test]
+fn no_core_waits_locks_or_spawns() {
+    let banned =
+        ["tokio::", "std::thread", "async fn", ".await", "Mutex<", "RwLock<", "std::env", "std::fs", "SystemTime"];
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        if !CORES.contains(&room_of(&path).as_str()) {
+            continue;
+        }
+        for (number, line) in production_lines(&text) {
+            let code = line.split("//").next().unwrap_or("");
+            if let Some(ban) = banned.iter().find(|b| code.contains(**b)) {
+                wrong.push(format!("{}:{number}: a core says {ban}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn one_file_knows_each_wrapped_library() {
+    for (library, home) in [
+        ("rsip::", "sim/rsip_wire.rs"),
+        ("sled::", "store/sled.rs"),
+        ("hound::", "audio/wav.rs"),
+        ("rhai::", "dialplan/"),
+    ] {
+        for (path, text) in sources() {
+            let shown = path.strip_prefix(source_root()).unwrap().display().to_string();
+            let speaks = production_lines(&text).any(|(_, line)| {
+                let code = line.split("//").next().unwrap_or("");
+                code.contains(&format!("use {library}"))
+                    || code.contains(&format!("::{library}"))
+                    || code.contains(&format!(" {library}"))
+            });
+            assert!(!speaks || shown.starts_with(home), "{shown} speaks {library} which belongs to {home}");
+        }
+    }
+}
+
+#[test]
+fn every_file_says_its_purpose_first_and_stays_readable() {
+    for (path, text) in sources() {
+        assert!(text.starts_with("//!"), "{} must begin with its purpose (`//!`)", path.display());
+        let lines = text.lines().count();
+        assert!(lines <= MOST_LINES, "{} has {lines} lines: is it still one idea?", path.display());
+    }
+}
+
+#[test]
+fn nothing_is_left_half_done() {
+    let marks = [
+        concat!("TO", "DO"),
+        concat!("FIX", "ME"),
+        concat!("todo", "!("),
+        concat!("unimplemented", "!("),
+        concat!("#[ig", "nore"),
+    ];
+    for (path, text) in sources() {
+        for (number, line) in text.lines().enumerate() {
+            for mark in marks {
+                assert!(!line.contains(mark), "{}:{}: {mark}", path.display(), number + 1);
+            }
+        }
+    }
+}
+
+fn expand(name: &'static str) -> Vec<&'static str> {
+    match name {
+        L0 => vec!["time", "ids", "number", "cause", "limits", "finding", "event", "command"],
+        L1 => vec!["sip", "sdp", "rtp", "audio"],
+        L2 => vec!["media", "dialplan", "plan", "ivr", "acd", "crm", "call"],
+        room => vec![room],
+    }
+}
+
+fn source_root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+fn sources() -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![source_root()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push((path, text));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The first folder or file name under `src/`.
+fn room_of(path: &Path) -> String {
+    let inside = path.strip_prefix(source_root()).unwrap();
+    let first = inside.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// Lines before the file's tests, with 1-based numbers. Tests may reach anywhere.
+fn production_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let end = text.find("#[cfg(test)]").unwrap_or(text.len());
+    let whole = text.starts_with("//!") && !text.contains("#![cfg(test)]");
+    text[..if whole { end } else { 0 }].lines().enumerate().map(|(i, line)| (i + 1, line))
+}
+
+/// Rooms named after `crate::` in one line, also in `use crate::{a, b}`.
+fn crate_imports(line: &str) -> Vec<String> {
+    let code = line.split("//").next().unwrap_or("");
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices("crate::") {
+        let rest = &code[at + "crate::".len()..];
+        let names: Vec<&str> = match rest.strip_prefix('{') {
+            Some(list) => list.split('}').next().unwrap_or("").split(',').collect(),
+            None => vec![rest],
+        };
+        for name in names {
+            let word: String = name.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            if !word.is_empty() {
+                found.push(word);
+            }
+        }
+    }
+    found
+}
