@@ -22,7 +22,7 @@ pub mod media {
     pub const KEYS_QUEUED: usize = 64;
     /// Packets the jitter buffer of one leg holds.
     pub const JITTER_PACKETS: usize = 32;
-    /// The largest RTP or RTCP datagram we read, in bytes: an Ethernet frame.
+    /// The largest RTP or RTCP datagram we take, in bytes: an Ethernet frame.
     pub const DATAGRAM_BYTES: usize = 1_500;
     /// Phases of 20 ms an engine makes up for after a stall; what lies further back is counted and skipped.
     pub const PHASES_CAUGHT_UP: u64 = 10;
@@ -197,7 +197,9 @@ pub const SIM_EXCHANGES: usize = 16_384;
 pub const SIM_PHONE_CALLS: usize = 8;
 /// Calls of one simulated trunk; the next one in is answered 503, the next one out is refused.
 pub const SIM_TRUNK_CALLS: usize = 4_096;
-/// Reports and datagrams that a simulated phone holds for its driver; the oldest report is dropped first.
+/// Lines that a simulated trunk registers; one more is refused with 503.
+pub const SIM_TRUNK_LINES: usize = 1_024;
+/// Reports that a simulated phone holds for its driver; the oldest report is dropped first.
 pub const SIM_REPORTS: usize = 65_536;
 /// Samples that a load report keeps of one figure; later ones are counted, not kept.
 pub const LOAD_SAMPLES: usize = 1_000_000;
