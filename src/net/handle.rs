@@ -42,6 +42,23 @@ impl Shared {
     pub fn flows(&self) -> MutexGuard<'_, Flows> {
         self.flows.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Sends one datagram, now or never. Answers whether the socket is there and the address can be sent to.
+    pub fn send_datagram(&self, flow: FlowId, remote: SocketAddr, bytes: &[u8]) -> bool {
+        let sockets = self.datagrams.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(socket) = sockets.get(&flow) else { return false };
+        match udp::send(socket, bytes, remote) {
+            Sent::Left => true,
+            Sent::Dropped => {
+                self.intake.counters.datagrams_dropped.add();
+                true
+            }
+            Sent::Failed(error) => {
+                tracing::debug!(peer = %remote, %error, "a datagram could not be sent");
+                false
+            }
+        }
+    }
 }
 
 impl NetHandle {
@@ -57,7 +74,9 @@ impl NetHandle {
         let Transmit { destination, bytes, session: _ } = transmit;
         self.shared.intake.sources.handle_sent(Instant::now(), destination.remote().ip(), &bytes);
         let sent = match destination {
-            Destination::Flow { flow, transport: Transport::Udp, remote } => self.send_datagram(flow, remote, &bytes),
+            Destination::Flow { flow, transport: Transport::Udp, remote } => {
+                self.shared.send_datagram(flow, remote, &bytes)
+            }
             Destination::Flow { flow, .. } => {
                 let outbox = self.shared.flows().get(flow).map(|connection| Arc::clone(&connection.outbox));
                 // Full: `Closed` follows, and tells more.
@@ -82,27 +101,14 @@ impl NetHandle {
         self.shared.intake.counters.read()
     }
 
-    fn send_datagram(&self, flow: FlowId, remote: SocketAddr, bytes: &[u8]) -> bool {
-        let sockets = self.shared.datagrams.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(socket) = sockets.get(&flow) else { return false };
-        match udp::send(socket, bytes, remote) {
-            Sent::Left => true,
-            Sent::Dropped => {
-                self.shared.intake.counters.datagrams_dropped.add();
-                true
-            }
-            Sent::Failed(error) => {
-                tracing::debug!(peer = %remote, %error, "a datagram could not be sent");
-                false
-            }
-        }
-    }
-
     fn send_to_address(&self, transport: Transport, remote: SocketAddr, bytes: Bytes) -> bool {
         let mut flows = self.shared.flows();
         if let Some(Connection { outbox, addressed, .. }) = flows.to_address(transport, remote) {
-            *addressed = true;
-            return outbox.push(bytes) != Err(NoRoom::Finished);
+            // One that is being closed is as good as none.
+            if outbox.push(bytes.clone()) != Err(NoRoom::Finished) {
+                *addressed = true;
+                return true;
+            }
         }
         if transport != Transport::Tcp {
             return false;

@@ -84,7 +84,7 @@ impl Bound {
 
     /// Begins to read and to accept. Must be called within a Tokio runtime: the sockets live on it.
     pub fn start(self, sink: Sink) -> io::Result<Net> {
-        self.start_with(sink, Times { message: MESSAGE_TIME, idle: IDLE_TIME })
+        self.start_with(sink, Times { message: MESSAGE_TIME, idle: IDLE_TIME, connect: CONNECT_TIME })
     }
 
     pub(super) fn start_with(self, sink: Sink, times: Times) -> io::Result<Net> {

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::NetEvent;
 use super::handle::Shared;
-use super::outbox::Outbox;
+use super::outbox::{NoRoom, Outbox};
 use crate::limits::net::{LINGER_TIME, MESSAGE_TIME};
 use crate::sip::flow::{Destination, Source};
 use crate::sip::framing::{Frame, Framer};
@@ -19,20 +19,26 @@ const READ_BYTES: usize = 16 * 1024;
 /// The answer to a ping (RFC 5626 §4.4.1).
 const PONG: &[u8] = b"\r\n";
 
+/// Bytes before a message has begun: a ping but for its last.
+const HALF_PING: usize = 3;
+
 /// Why a connection ended.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 enum End {
-    /// The far side closed it.
+    #[error("the far side closed it")]
     Closed,
-    /// It cannot be followed any further; the answer is queued.
+    /// The answer, where there is one, is queued.
+    #[error("it cannot be followed any further")]
     Broken,
-    /// It said nothing for too long, or never finished a message.
+    #[error("it said nothing for too long, or never finished a message")]
     Idle,
-    /// It did not read.
+    #[error("the far side does not read")]
     Slow,
-    /// We closed it, and everything is written.
+    /// Everything is written.
+    #[error("we closed it")]
     Finished,
-    Failed(io::Error),
+    #[error("{0}")]
+    Failed(#[from] io::Error),
 }
 
 /// Carries one connection from `Opened` to `Closed`. Its place in the table is given back at the end, however that comes.
@@ -58,7 +64,7 @@ pub(super) async fn run(io: impl AsyncRead + AsyncWrite, source: Source, outbox:
         End::Idle => shared.intake.counters.idle_closed.add(),
         _ => {}
     }
-    tracing::debug!(flow = source.flow.0, peer = %source.remote, ?end, "connection closed");
+    tracing::debug!(flow = source.flow.0, peer = %source.remote, "connection closed: {end}");
 }
 
 /// Reads until the far side ends, breaks the framing, or is silent for too long.
@@ -97,19 +103,17 @@ async fn read(mut io: impl AsyncRead + Unpin, source: Source, outbox: &Outbox, s
                     return End::Broken;
                 }
             };
-            if let Some(answer) = answer
-                && outbox.push(answer).is_err()
-            {
+            if answer.is_some_and(|answer| outbox.push(answer) == Err(NoRoom::Full)) {
                 return End::Slow;
             }
         }
-        let now = Instant::now();
-        match framer.pending() > 0 {
-            true if heard || !within => deadline = now + shared.times.message,
-            false if heard => deadline = now + shared.times.idle,
+        let begun = framer.pending() > HALF_PING;
+        match begun {
+            true if heard || !within => deadline = Instant::now() + shared.times.message,
+            false if heard => deadline = Instant::now() + shared.times.idle,
             _ => {}
         }
-        within = framer.pending() > 0;
+        within = begun;
     }
 }
 
@@ -137,11 +141,14 @@ async fn linger(mut reader: impl AsyncRead + Unpin, mut writer: impl AsyncWrite 
     Ok(())
 }
 
-/// How long a connection may be silent.
+/// How long a connection may take, and be silent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Times {
+    /// From its opening to its first message, and from a message's first byte to its last.
     pub message: Duration,
     pub idle: Duration,
+    /// Being made, for one of ours.
+    pub connect: Duration,
 }
 
 /// Stands for `Opened` told and `Closed` owed, also where the task is dropped with its runtime.

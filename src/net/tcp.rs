@@ -14,11 +14,11 @@ use super::NetEvent;
 use super::flows::{Admitted, Alive};
 use super::handle::Shared;
 use super::stream;
-use crate::limits::net::{CONNECT_TIME, QUEUED_BYTES};
+use crate::limits::net::QUEUED_BYTES;
 use crate::sip::flow::{Destination, Source, Transport};
 
-/// How long to wait where the process has no descriptor left to accept with.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long to wait where the system has run out of something: descriptors to accept with, memory to receive into.
+pub(super) const PAUSE: Duration = Duration::from_millis(100);
 /// When the kernel begins to ask whether a silent peer is still there, and how often: a phone that lost power is found out
 /// within two minutes.
 const KEEP_ALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration::from_secs(15), 4);
@@ -34,7 +34,7 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stop:
             Ok((io, remote)) => open(io, remote, &shared),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
-                sleep(ACCEPT_PAUSE).await;
+                sleep(PAUSE).await;
             }
         }
     }
@@ -64,7 +64,7 @@ fn open(io: TcpStream, remote: SocketAddr, shared: &Arc<Shared>) {
 /// Makes the connection that has its place in the table, and carries it. From `local`, where given: peers know us by it.
 pub(super) async fn connect(admitted: Admitted, local: Option<IpAddr>, remote: SocketAddr, shared: Arc<Shared>) {
     let Admitted { flow, outbox, alive } = admitted;
-    let made = match timeout(CONNECT_TIME, make(local, remote)).await {
+    let made = match timeout(shared.times.connect, make(local, remote)).await {
         Ok(made) => made,
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
     };

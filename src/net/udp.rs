@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use super::flows::Alive;
 use super::handle::Shared;
+use super::tcp::PAUSE;
 use crate::sip::flow::{Listener, Source};
 
 /// Larger than any datagram: none is cut.
@@ -28,15 +30,18 @@ pub(super) async fn read(
             _ = stop.wait_for(|stop| *stop) => return,
             received = socket.recv_from(&mut buffer) => received,
         };
-        // An error tells of an earlier datagram of ours that was turned back; the socket lives on.
-        let Ok((length, remote)) = received else { continue };
+        let (length, remote) = match received {
+            Ok(received) => received,
+            Err(error) => {
+                tracing::warn!(%error, "a datagram could not be received");
+                sleep(PAUSE).await;
+                continue;
+            }
+        };
         let bytes = Bytes::copy_from_slice(buffer.get(..length).unwrap_or_default());
         let Listener { flow, transport, local, .. } = listener;
         if let Some(answer) = shared.intake.take_datagram(Source { flow, transport, local, remote }, bytes) {
-            // Stateless: lost like any datagram, the sender repeats itself.
-            if socket.try_send_to(&answer, remote).is_err() {
-                shared.intake.counters.datagrams_dropped.add();
-            }
+            shared.send_datagram(flow, remote, &answer);
         }
     }
 }
@@ -52,14 +57,9 @@ pub(super) enum Sent {
 
 /// Sends one datagram, now or never.
 pub(super) fn send(socket: &UdpSocket, bytes: &[u8], remote: SocketAddr) -> Sent {
-    loop {
-        match socket.send_to(bytes, remote) {
-            Ok(_) => return Sent::Left,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Sent::Dropped,
-            // A port-unreachable that came back for an earlier datagram; this one was not tried.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
-            Err(error) => return Sent::Failed(error),
-        }
+    match socket.send_to(bytes, remote) {
+        Ok(_) => Sent::Left,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Sent::Dropped,
+        Err(error) => Sent::Failed(error),
     }
 }
