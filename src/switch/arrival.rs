@@ -183,7 +183,8 @@ impl Switch {
     }
 
     pub(super) fn calls_on_trunk(&self, name: &TrunkName) -> u32 {
-        let on = self.calls.values().map(|call| call.trunks.iter().filter(|trunk| *trunk == name).count()).sum::<usize>();
+        let on =
+            self.calls.values().map(|call| call.trunks.iter().filter(|trunk| *trunk == name).count()).sum::<usize>();
         u32::try_from(on).unwrap_or(u32::MAX)
     }
 
@@ -194,11 +195,16 @@ impl Switch {
             Who::Trunk(trunk) => {
                 let number = Number::normalise(called, &plan.home).map_err(|_| not_found())?;
                 let goal = self.line_of(&number).ok_or(not_found())?;
-                Ok((goal, Address { number: number.as_str().to_owned(), trunk: Some(trunk.clone()), ..Address::default() }, false))
+                Ok((
+                    goal,
+                    Address { number: number.as_str().to_owned(), trunk: Some(trunk.clone()), ..Address::default() },
+                    false,
+                ))
             }
             Who::Account(account) => {
                 if let Some(dialled) = self.account_named(called) {
-                    let to = Address { number: called.to_owned(), account: Some(dialled.clone()), ..Address::default() };
+                    let to =
+                        Address { number: called.to_owned(), account: Some(dialled.clone()), ..Address::default() };
                     return Ok((Goal::Dial(DialTo::Account(dialled)), to, false));
                 }
                 let number = Number::normalise(called, &plan.home).map_err(|error| match error {
@@ -268,7 +274,14 @@ impl Switch {
     }
 
     /// The call exists from here on, and will have exactly one record.
-    fn accept(&mut self, invitation: &Invitation, who: &Who, from: Address, to: Address, goal: Goal) -> Result<(), Turned> {
+    fn accept(
+        &mut self,
+        invitation: &Invitation,
+        who: &Who,
+        from: Address,
+        to: Address,
+        goal: Goal,
+    ) -> Result<(), Turned> {
         let engine = self.ports.quietest();
         let (id, leg_id): (CallId, LegId) = (self.ids.next(self.now), self.ids.next(self.now));
         let advertised_to: IpAddr = invitation.source.remote.ip();
@@ -295,7 +308,14 @@ impl Switch {
         let sip_call_id = invitation.request.call_id().unwrap_or_default().to_owned();
         let accepted = self.emit(
             Some(id),
-            Fact::CallAccepted { leg: leg_id, direction, from: from.clone(), to: to.clone(), dialplan: dialplan.clone(), sip_call_id },
+            Fact::CallAccepted {
+                leg: leg_id,
+                direction,
+                from: from.clone(),
+                to: to.clone(),
+                dialplan: dialplan.clone(),
+                sip_call_id,
+            },
         );
         self.counts.accepted += 1;
         let room = self.next_room();

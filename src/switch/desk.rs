@@ -135,7 +135,8 @@ impl Switch {
         let account = self.desks.account_of(&by.user).cloned();
         let found = self.with_call(call, |switch, call| {
             let own = call.legs.values().find(|leg| {
-                leg.is_live() && (leg.agent.as_ref() == Some(&by.user) || (account.is_some() && leg.address.account == account))
+                leg.is_live()
+                    && (leg.agent.as_ref() == Some(&by.user) || (account.is_some() && leg.address.account == account))
             });
             let Some(leg) = own.map(|leg| leg.id) else { return false };
             step(switch, call, leg);
@@ -253,8 +254,17 @@ impl Switch {
         };
         let from = Address { number: account.to_string(), account: Some(account.clone()), ..Address::default() };
         let language = self.edition.plan.language.clone();
-        let mut call =
-            Call::without_legs(id, self.edition.clone(), direction, from.clone(), to_address.clone(), engine, room, language, self.now);
+        let mut call = Call::without_legs(
+            id,
+            self.edition.clone(),
+            direction,
+            from.clone(),
+            to_address.clone(),
+            engine,
+            room,
+            language,
+            self.now,
+        );
         // The phone shows who will be called, not itself.
         call.from = to_address.clone();
         let phone = DialTo::Account(account.clone());
@@ -265,14 +275,8 @@ impl Switch {
         call.from = from.clone();
         call.caller = leg;
         call.dial_next = Some(to);
-        let accepted = Fact::CallAccepted {
-            leg,
-            direction,
-            from,
-            to: to_address,
-            dialplan: None,
-            sip_call_id: String::new(),
-        };
+        let accepted =
+            Fact::CallAccepted { leg, direction, from, to: to_address, dialplan: None, sip_call_id: String::new() };
         call.accepted = self.emit(Some(id), accepted);
         call.durable = true;
         self.counts.accepted += 1;

@@ -17,14 +17,29 @@ use super::request::{Query, RequestId};
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     Send(Transmit),
-    Media { engine: EngineId, command: MediaCommand },
+    Media {
+        engine: EngineId,
+        command: MediaCommand,
+    },
     /// Ask a shell; it answers with a `Reply`, or the deadline does.
-    Request { id: RequestId, query: Query, deadline: Time },
+    Request {
+        id: RequestId,
+        query: Query,
+        deadline: Time,
+    },
     /// Make it durable and tell everybody. Sessions hear it before anything that follows is sent.
     Emit(Event),
-    Answer { id: CommandId, result: Result<Done, Refusal> },
+    Answer {
+        id: CommandId,
+        result: Result<Done, Refusal>,
+    },
     /// One message of a call, for its ladder. Secrets in it are masked already.
-    Trace { call: CallId, sent: bool, peer: std::net::SocketAddr, bytes: Bytes },
+    Trace {
+        call: CallId,
+        sent: bool,
+        peer: std::net::SocketAddr,
+        bytes: Bytes,
+    },
     /// Draining is done: nothing runs any more.
     Drained,
 }

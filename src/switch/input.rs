@@ -21,25 +21,44 @@ pub struct CommandId(pub u64);
 #[derive(Clone, Debug)]
 pub enum Input {
     /// A SIP message, parsed.
-    Sip { source: sip::flow::Source, message: Message },
+    Sip {
+        source: sip::flow::Source,
+        message: Message,
+    },
     /// A connection is there no more.
     FlowClosed(sip::flow::FlowId),
     /// What was to be sent could not be.
     SendFailed(sip::flow::Destination),
-    Media { engine: EngineId, event: MediaEvent },
-    Command { id: CommandId, command: Command },
-    Reply { request: RequestId, reply: Reply },
+    Media {
+        engine: EngineId,
+        event: MediaEvent,
+    },
+    Command {
+        id: CommandId,
+        command: Command,
+    },
+    Reply {
+        request: RequestId,
+        reply: Reply,
+    },
     /// Every event up to this one is on disk.
     Durable(Seq),
     Store(StoreHealth),
     /// An agent's desktop has (or no longer has) a live CTI socket.
-    Link { agent: AgentName, up: bool },
+    Link {
+        agent: AgentName,
+        up: bool,
+    },
     /// New calls take this edition from here on.
     Replan(Arc<Edition>),
     /// The wall clock jumped by this much; `now` did not.
-    ClockStepped { by_ms: i64 },
+    ClockStepped {
+        by_ms: i64,
+    },
     /// No new calls; running ones finish. `deadline_passed` ends them at once.
-    Drain { at_once: bool },
+    Drain {
+        at_once: bool,
+    },
     /// A deadline has come. Every input counts as one too.
     Timeout,
 }

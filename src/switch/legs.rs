@@ -10,8 +10,8 @@ use crate::cause::{Cause, Party, What};
 use crate::event::{Address, Fact, MediaStats, OfferOutcome, Role};
 use crate::ids::{AccountName, AgentName, CallId, LegId};
 use crate::media::{
-    PortId, Audience, Direction as Flow, Formats, MediaCommand, MediaEvent, OpenPort, PayloadFormat, Play, PlayEnd, PortChange,
-    PortStats, Remote, Repeat, Sound,
+    Audience, Direction as Flow, Formats, MediaCommand, MediaEvent, OpenPort, PayloadFormat, Play, PlayEnd, PortChange,
+    PortId, PortStats, Remote, Repeat, Sound,
 };
 use crate::number::Number;
 use crate::plan::model::{Codec as PlanCodec, Dialer};
@@ -364,10 +364,10 @@ impl Switch {
         caller_id: Option<&str>,
     ) -> Result<(Ring, Address), NotDialled> {
         let edition = self.edition.clone();
-        let route = edition.plan.outbound(number, who).map_err(|refusal| NotDialled {
-            what: What::Forbidden,
-            status: refusal.status(),
-        })?;
+        let route = edition
+            .plan
+            .outbound(number, who)
+            .map_err(|refusal| NotDialled { what: What::Forbidden, status: refusal.status() })?;
         if self.draining && !route.emergency {
             return Err(NotDialled { what: What::Congestion, status: 503 });
         }

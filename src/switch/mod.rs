@@ -145,8 +145,8 @@ impl Switch {
         let mut ids = IdSource::from_seed(boot.seed);
         let acd_seed = u64::from(ids.below(u32::MAX));
         let settings = endpoint_settings(&boot.edition, &boot.listeners);
-        let acd = Acd::new(boot.edition.queues.clone(), acd_seed)
-            .expect("an edition's queues were checked when it was made");
+        let acd =
+            Acd::new(boot.edition.queues.clone(), acd_seed).expect("an edition's queues were checked when it was made");
         let mut switch = Self {
             now: boot.now,
             ids,

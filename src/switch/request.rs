@@ -17,9 +17,13 @@ pub struct RequestId(pub u64);
 #[derive(Clone, Debug, PartialEq)]
 pub enum Query {
     /// The customer who calls from this number, as card and as facts for the dialplan.
-    Customer { number: String },
+    Customer {
+        number: String,
+    },
     /// The customer with this number in the company's books.
-    Account { number: String },
+    Account {
+        number: String,
+    },
     Http(HttpCall),
     /// Compare what a caller keyed. The digits are a secret: never logged, never kept.
     Credential {
@@ -46,7 +50,10 @@ impl core::fmt::Debug for Keyed {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
     Customer(Option<Box<Known>>),
-    Http { status: u16, body: serde_json::Value },
+    Http {
+        status: u16,
+        body: serde_json::Value,
+    },
     Compared(Compared),
     Resolved(Vec<sip::endpoint::Hop>),
     /// It could not be asked: unreachable, refused, unreadable.

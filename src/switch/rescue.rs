@@ -7,9 +7,9 @@ use crate::cause::{Cause, Party, What};
 use crate::ids::CallId;
 use crate::media::MediaCommand;
 
-use super::{Effect, Switch};
 use super::call::Stage;
 use super::timer::Timer;
+use super::{Effect, Switch};
 
 impl Switch {
     /// Tells the ACD what is true; whatever it had otherwise is mended and counted.
