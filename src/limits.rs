@@ -22,7 +22,7 @@ pub mod media {
     pub const KEYS_QUEUED: usize = 64;
     /// Packets the jitter buffer of one leg holds.
     pub const JITTER_PACKETS: usize = 32;
-    /// The largest RTP or RTCP datagram we read, in bytes: an Ethernet frame.
+    /// The largest RTP or RTCP datagram we take, in bytes: an Ethernet frame.
     pub const DATAGRAM_BYTES: usize = 1_500;
     /// Phases of 20 ms an engine makes up for after a stall; what lies further back is counted and skipped.
     pub const PHASES_CAUGHT_UP: u64 = 10;
@@ -94,6 +94,53 @@ pub mod sip {
     pub const DIGEST_NONCES: usize = 16_384;
 }
 
+/// The SIP sockets: [`crate::net`].
+pub mod net {
+    use core::time::Duration;
+
+    /// Connections at once, all listeners together. Past it a new one is closed at once.
+    pub const CONNECTIONS: usize = 16_384;
+    /// Connections at once from one address (IPv6: one /64). Past it a new one is closed at once.
+    pub const CONNECTIONS_PER_SOURCE: usize = 1_024;
+    /// Messages waiting to be written on one connection. Past it the peer does not read, and loses the connection.
+    pub const QUEUED_MESSAGES: usize = 512;
+    /// Bytes waiting to be written on one connection. Past it likewise.
+    pub const QUEUED_BYTES: usize = 512 * 1024;
+    /// How long a connection of ours may take to be made. Past it the send has failed.
+    pub const CONNECT_TIME: Duration = Duration::from_secs(4);
+    /// How long a new connection may take to its first message, and any connection to the end of a message begun.
+    pub const MESSAGE_TIME: Duration = Duration::from_secs(32);
+    /// How long a connection may be without any message or keep-alive. Longer than phones' registrations last: a phone behind
+    /// NAT is reached by it.
+    pub const IDLE_TIME: Duration = Duration::from_secs(2 * 3_600);
+    /// How long the last words of a connection that we close may take to be written.
+    pub const LINGER_TIME: Duration = Duration::from_secs(2);
+    /// Messages a second that one unknown source may send, in the long run, and at once. Unknown is who has not yet had a
+    /// request of ours or a 2xx to INVITE or REGISTER; unreadable and faulty messages count whoever sends them.
+    /// Past it they are dropped.
+    pub const UNKNOWN_RATE: (u32, u32) = (20, 200);
+    /// Sources whose rate and standing are remembered. Past it further unknown ones share one rate.
+    pub const SOURCES: usize = 65_536;
+    /// Addresses taken of one name.
+    pub const RESOLVED_ADDRESSES: usize = 8;
+    /// How long the resolver may take.
+    pub const RESOLVE_TIME: Duration = Duration::from_secs(5);
+}
+
+/// Metrics, logs, ladders: [`crate::observe`].
+pub mod observe {
+    /// Messages kept of one call. Past it the oldest but the first few go, and the ladder says how many.
+    pub const LADDER_MESSAGES: usize = 256;
+    /// Bytes kept of one message.
+    pub const LADDER_MESSAGE_BYTES: usize = 8 * 1024;
+    /// Bytes of all ladders, running calls and ended ones. Past it the ladders of the longest ended go, then those of the oldest calls.
+    pub const LADDER_BYTES: usize = 64 << 20;
+    /// Ladders of ended calls. Past it the longest ended goes.
+    pub const LADDERS_ENDED: usize = 10_000;
+    /// Values that one label of a metric takes. Past it further ones are counted as `other`.
+    pub const LABEL_VALUES: usize = 1_000;
+}
+
 /// Session descriptions. Past any of them the description is unreadable: 400 to an INVITE, a failed call from an answer.
 pub mod sdp {
     /// A description, in bytes. A browser's is about 6 kB.
@@ -150,8 +197,24 @@ pub const SIM_EXCHANGES: usize = 16_384;
 pub const SIM_PHONE_CALLS: usize = 8;
 /// Calls of one simulated trunk; the next one in is answered 503, the next one out is refused.
 pub const SIM_TRUNK_CALLS: usize = 4_096;
-/// Reports and datagrams that a simulated phone holds for its driver; the oldest report is dropped first.
+/// Lines that a simulated trunk registers; one more is refused with 503.
+pub const SIM_TRUNK_LINES: usize = 1_024;
+/// Reports that a simulated phone holds for its driver; the oldest report is dropped first.
 pub const SIM_REPORTS: usize = 65_536;
+/// Samples that a load report keeps of one figure; later ones are counted, not kept.
+pub const LOAD_SAMPLES: usize = 1_000_000;
+/// Notes from the parties of a load run that wait for its report.
+pub const LOAD_NOTES: usize = 65_536;
+/// Digits that a simulated phone has yet to play on one call; more are dropped.
+pub const LOAD_KEYS: usize = 64;
+/// Distinct tones remembered of one leg; later ones are not noted.
+pub const LOAD_TONES: usize = 16;
+/// Commands and news that wait at one simulated agent's desk.
+pub const LOAD_DESK_QUEUE: usize = 64;
+/// Registered phones without calls in one load run: more do not fit the address plan.
+pub const LOAD_REGISTRATIONS: u32 = 30_000;
+/// Simulated agents in one load run: more do not fit the address plan.
+pub const LOAD_AGENTS: u32 = 2_000;
 // acd
 
 use core::time::Duration;
@@ -162,6 +225,8 @@ pub const ACD_QUEUES: usize = 1_000;
 pub const ACD_AGENTS: usize = 5_000;
 /// Skills, queues and attributes each, of one agent.
 pub const ACD_AGENT_ITEMS: usize = 200;
+/// Bytes of a not-ready reason or wrap-up code where the house lists none.
+pub const ACD_WORD_BYTES: usize = 100;
 /// Calls waiting in all queues together.
 pub const ACD_CALLS: usize = 10_000;
 /// Steps of an expanding ring.

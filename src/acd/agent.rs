@@ -169,6 +169,8 @@ pub(super) struct Agent {
     /// Unanswered offers in a row.
     pub missed: u32,
     pub idle_since: Time,
+    /// An offer is over, and its leg is still being taken down: no work, so the idle time goes on.
+    pub rings_down: bool,
     pub calls: u32,
     pub talk: Duration,
     pub occupancy: Occupancy,
@@ -194,6 +196,7 @@ impl Agent {
             back_off_until: None,
             missed: 0,
             idle_since: now,
+            rings_down: false,
             calls: 0,
             talk: Duration::ZERO,
             occupancy: Occupancy::default(),
@@ -249,9 +252,12 @@ impl Agent {
         self.back_off_until.is_some_and(|until| until > now)
     }
 
-    /// Works through calls: idle, ringing, talking or wrapping up, so that a waiting caller may count on this agent.
+    /// Takes calls: now, or after the one (and the wrap-up) of this moment. A waiting caller may count on this agent.
     pub(super) fn works(&self) -> bool {
-        self.signed_in && (self.wish == Wish::Ready || self.serving.is_some() || self.offered.is_some())
+        self.signed_in
+            && self.wish == Wish::Ready
+            && self.unregistered_since.is_none()
+            && self.link_lost_since.is_none()
     }
 
     pub(super) fn membership(&self, queue: usize) -> Option<Membership> {

@@ -284,8 +284,8 @@ impl Explanation {
             return "the score is not kept".into();
         };
         let fit = match self.fit {
-            Fit::Best => format!("mean level {}.{:02}, then ", score.fit / 100, score.fit % 100),
-            Fit::Disregard => String::new(),
+            Fit::Best if score.fit > 0 => format!("mean level {}.{:02}, then ", score.fit / 100, score.fit % 100),
+            _ => String::new(),
         };
         let rank = score.rank;
         let by = match self.strategy {

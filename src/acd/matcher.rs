@@ -11,6 +11,7 @@ use super::explain::{Explanation, Rival, Score, Trigger, Verdict, Verdicts};
 use super::output::{Offer, Output};
 use super::queue::Queue;
 use super::settings::Fit;
+use super::skill::Expression;
 use super::strategy::{Facts, Strategy, Turn};
 use super::waiting::{Lease, Waiting};
 use crate::ids::{AgentName, CallId};
@@ -233,8 +234,10 @@ impl Acd {
 /// Judges agents for one call.
 pub(super) struct Judge<'a> {
     call: &'a Waiting,
-    queue: &'a Queue,
+    /// The expression of the call's current step.
+    step: Option<&'a Expression>,
     now: Time,
+    /// Only the preferred agent counts for now.
     held: bool,
 }
 
@@ -247,56 +250,62 @@ impl<'a> Judge<'a> {
     ) -> Self {
         let preferred = call.entry.preferred.as_ref().and_then(|name| agents.get(name));
         let present = preferred.is_some_and(|agent| agent.signed_in && agent.membership(call.queue).is_some());
-        Self { call, queue, now, held: call.held_for_preferred(&queue.rules, now, present) }
+        let step = queue.rules.steps.get(call.step).and_then(|step| step.expression.as_ref());
+        Self { call, step, now, held: call.held_for_preferred(&queue.rules, now, present) }
     }
 
-    /// What stands between the agent and the call, and the fit where nothing permanent does.
+    /// What stands between the agent and the call, and the fit where nothing does.
     pub(super) fn verdict(&self, agent: &Agent) -> (Verdict, u16) {
         if !agent.signed_in {
             return (Verdict::SignedOut, 0);
         }
-        let fit = match self.fit(agent) {
-            Ok(fit) => fit,
-            Err(verdict) => return (verdict, 0),
-        };
-        let passing = own_verdict(agent, self.now);
-        let verdict = match passing {
-            Some(_) if self.call.rings_at(&agent.entry.name) => Verdict::RingsAlready,
-            Some(verdict) => verdict,
-            None if self.is_held_from(agent) => Verdict::HeldForPreferred,
-            None => Verdict::Eligible,
-        };
-        (verdict, fit)
+        if let Some(verdict) = self.lacks(agent) {
+            return (verdict, 0);
+        }
+        match own_verdict(agent, self.now) {
+            Some(_) if self.call.rings_at(&agent.entry.name) => (Verdict::RingsAlready, 0),
+            Some(verdict) => (verdict, 0),
+            None if self.is_held_from(agent) => (Verdict::HeldForPreferred, 0),
+            None => (Verdict::Eligible, self.fit(agent)),
+        }
     }
 
     /// May the agent take the call, whatever the agent is doing now?
     pub(super) fn is_able(&self, agent: &Agent) -> bool {
-        agent.signed_in && self.fit(agent).is_ok() && !self.is_held_from(agent)
+        agent.signed_in && self.lacks(agent).is_none() && !self.is_held_from(agent)
     }
 
     fn is_held_from(&self, agent: &Agent) -> bool {
         self.held && self.call.entry.preferred.as_ref() != Some(&agent.entry.name)
     }
 
-    /// The mean level in what queue and call ask for.
-    fn fit(&self, agent: &Agent) -> Result<u16, Verdict> {
-        if agent.membership(self.call.queue).is_none() {
-            return Err(Verdict::NotMember);
-        }
+    /// What the agent lacks for good.
+    fn lacks(&self, agent: &Agent) -> Option<Verdict> {
+        let Some(belongs) = agent.membership(self.call.queue) else { return Some(Verdict::NotMember) };
         let abilities = agent.entry.abilities(self.call.entry.language.as_ref());
-        let step = self.queue.rules.steps.get(self.call.step).and_then(|step| step.expression.as_ref());
-        let by_step = match step {
-            Some(expression) => Some(expression.fit(abilities).ok_or(Verdict::Unskilled)?),
-            None => None,
-        };
-        let by_call = match &self.call.entry.requires {
-            Some(expression) => Some(expression.fit(abilities).ok_or(Verdict::CallNeedsOther)?),
-            None => None,
-        };
-        Ok(match (by_step, by_call) {
-            (Some(a), Some(b)) => a.midpoint(b),
+        let unskilled = self.step.is_some_and(|expression| {
+            if expression.asks_language() {
+                !expression.is_satisfied(abilities)
+            } else {
+                // Worked out when roster or settings changed.
+                belongs.steps >> self.call.step & 1 == 0
+            }
+        });
+        if unskilled {
+            return Some(Verdict::Unskilled);
+        }
+        let asks = self.call.entry.requires.as_ref();
+        asks.is_some_and(|expression| !expression.is_satisfied(abilities)).then_some(Verdict::CallNeedsOther)
+    }
+
+    /// The mean level in what queue and call ask for.
+    fn fit(&self, agent: &Agent) -> u16 {
+        let abilities = agent.entry.abilities(self.call.entry.language.as_ref());
+        let fit = |expression: &Expression| expression.fit(abilities);
+        match (self.step.and_then(fit), self.call.entry.requires.as_ref().and_then(fit)) {
+            (Some(by_step), Some(by_call)) => by_step.midpoint(by_call),
             (one, other) => one.or(other).unwrap_or(0),
-        })
+        }
     }
 }
 

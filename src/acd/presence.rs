@@ -176,8 +176,7 @@ impl Acd {
     }
 
     pub(super) fn check_reason(&self, reason: &str) -> Result<(), Refusal> {
-        let known = &self.settings.not_ready_reasons;
-        if (known.is_empty() && !reason.is_empty()) || known.iter().any(|known| **known == *reason) {
+        if is_known(reason, &self.settings.not_ready_reasons) {
             Ok(())
         } else {
             Err(Refusal::UnknownReason(Arc::from(reason)))
@@ -275,8 +274,7 @@ impl Acd {
     /// Notes a wrap-up code; it stands when the time runs out.
     pub fn handle_wrap_up_code(&mut self, now: Time, name: &AgentName, code: &str) -> Result<(), Refusal> {
         let wrap_up = self.running_wrap_up(name)?;
-        let codes = &wrap_up.rule().codes;
-        if !codes.is_empty() && !codes.iter().any(|known| **known == *code) {
+        if !is_known(code, &wrap_up.rule().codes) {
             return Err(Refusal::UnknownCode(Arc::from(code)));
         }
         wrap_up.code = Some(Arc::from(code));
@@ -349,4 +347,12 @@ impl Acd {
             self.end_wrap_up(now, name, true);
         }
     }
+}
+
+/// Is this one of the words to choose from? Where none are given, any short one is.
+fn is_known(word: &str, words: &[Arc<str>]) -> bool {
+    if words.is_empty() {
+        return (1..=limits::ACD_WORD_BYTES).contains(&word.len());
+    }
+    words.iter().any(|known| **known == *word)
 }

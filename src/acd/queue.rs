@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::agent::{AgentEntry, Membership as Belongs};
 use super::figures::{Figures, Rolling};
 use super::settings::{Membership, QueueSettings};
+use crate::limits;
 use crate::time::Time;
 
 #[derive(Clone, Debug)]
@@ -26,17 +27,15 @@ pub(super) struct Queue {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Staff {
     pub members: u32,
-    pub by_step: [u32; 8],
+    pub by_step: [u32; limits::ACD_STEPS],
 }
 
 impl Staff {
     pub(super) fn count(&mut self, belongs: Belongs, signs_in: bool) {
         let change = |n: &mut u32| *n = if signs_in { *n + 1 } else { n.saturating_sub(1) };
         change(&mut self.members);
-        for (step, n) in self.by_step.iter_mut().enumerate().filter(|(step, _)| belongs.steps >> step & 1 == 1) {
-            debug_assert!(step < 8, "a step has its bit");
-            change(n);
-        }
+        let satisfied = self.by_step.iter_mut().enumerate().filter(|(step, _)| belongs.steps >> step & 1 == 1);
+        satisfied.for_each(|(_, n)| change(n));
     }
 
     pub(super) fn lacks_step(&self, step: usize) -> bool {

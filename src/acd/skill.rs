@@ -22,6 +22,7 @@ use crate::limits;
 pub struct Expression {
     text: Arc<str>,
     root: Node,
+    asks_language: bool,
 }
 
 /// What an expression is asked about.
@@ -53,7 +54,10 @@ impl Expression {
         let mut parser = Parser { text, tokens: tokens(text)?, at: 0, depth: 0 };
         let root = parser.either()?;
         match parser.peek() {
-            None => Ok(Self { text: Arc::from(text), root }),
+            None => {
+                let asks_language = root.asks_language();
+                Ok(Self { text: Arc::from(text), root, asks_language })
+            }
             Some(_) => Err(parser.wanted("`and`, `or` or the end")),
         }
     }
@@ -70,6 +74,11 @@ impl Expression {
 
     pub fn is_satisfied(&self, abilities: Abilities<'_>) -> bool {
         self.root.fit(abilities).is_some()
+    }
+
+    /// Does the answer depend on the caller's language? If not, it can be worked out once for each agent.
+    pub fn asks_language(&self) -> bool {
+        self.asks_language
     }
 
     /// The first thing missing, in words: `billing >= 3 (has 2)`. `None` where nothing is.
@@ -214,6 +223,15 @@ impl Node {
                 format!("{name} {sign} \"{value}\" (has {has})")
             }
         })
+    }
+
+    fn asks_language(&self) -> bool {
+        match self {
+            Node::Both(nodes) | Node::Either(nodes) => nodes.iter().any(Node::asks_language),
+            Node::Not(node) => node.asks_language(),
+            Node::CallersLanguage { .. } => true,
+            Node::Level { .. } | Node::Attribute { .. } => false,
+        }
     }
 
     fn collect_skills<'a>(&'a self, found: &mut Vec<(&'a SkillName, Range<usize>)>) {

@@ -285,4 +285,27 @@ mod tests {
         assert_eq!(by_name["sales"].wrap_up.codes, ["sold", "call_back"].map(Arc::from));
         assert!(matches!(&by_name["service"].members, Membership::Listed(members) if members.len() == 2));
     }
+
+    #[test]
+    fn a_folder_of_dialplans_becomes_a_book_that_knows_the_plans_names() {
+        let catalogue = |_: &Path| {
+            let mut prompts = PromptCatalogue::default();
+            prompts.insert("en".into(), "welcome".into(), "Welcome");
+            (prompts, Vec::new())
+        };
+        let dialplan = |queue: &str| {
+            let text = format!(
+                "start = \"hello\"\n[state.hello]\nplay = \"welcome\"\nnext = \"wait\"\n\
+                 [state.wait]\nqueue = \"{queue}\"\nfailed = \"end\"\ntimeout = \"end\"\n[state.end]\nhangup = true\n"
+            );
+            [Source::new("dialplans/airline.toml", text)]
+        };
+        let plan = Plan::from_toml("[queue.support]\n").unwrap();
+        let reader = BookReader { catalogue };
+        let (book, findings) = reader.read(&plan, &dialplan("support"), Path::new("prompts"));
+        assert!(book.is_some_and(|book| book.find("airline").is_some()), "{findings:?}");
+        let (book, findings) = reader.read(&plan, &dialplan("suport"), Path::new("prompts"));
+        assert!(book.is_none());
+        assert!(findings.iter().any(|finding| finding.line == 6 && finding.mend.contains("support")), "{findings:?}");
+    }
 }

@@ -133,11 +133,13 @@ impl Repeat {
     }
 }
 
-impl<P: Clone> Exchanges<P> {
-    pub fn new() -> Self {
+impl<P> Default for Exchanges<P> {
+    fn default() -> Self {
         Self { out: BTreeMap::new(), incoming: BTreeMap::new(), sends: VecDeque::new() }
     }
+}
 
+impl<P: Clone> Exchanges<P> {
     /// Sends a request whose topmost Via holds `branch`, and goes on sending it until it is answered.
     pub fn request(
         &mut self,
@@ -413,7 +415,7 @@ mod tests {
 
     #[test]
     fn an_unanswered_invite_is_sent_seven_times_in_32_seconds() {
-        let mut exchanges = Exchanges::new();
+        let mut exchanges = Exchanges::default();
         let peer = PEER.parse().unwrap();
         exchanges.request(Time::EPOCH, peer, "z1", draft(Method::Invite, "z1"), 9).unwrap();
         let (times, expired) = sending_times(&mut exchanges);
@@ -423,7 +425,7 @@ mod tests {
 
     #[test]
     fn an_unanswered_bye_is_repeated_at_most_every_four_seconds() {
-        let mut exchanges = Exchanges::new();
+        let mut exchanges = Exchanges::default();
         exchanges.request(Time::EPOCH, PEER.parse().unwrap(), "z1", draft(Method::Bye, "z1"), 9).unwrap();
         let (times, expired) = sending_times(&mut exchanges);
         assert_eq!(times, [0, 500, 1_500, 3_500, 7_500, 11_500, 15_500, 19_500, 23_500, 27_500, 31_500]);
@@ -432,7 +434,7 @@ mod tests {
 
     #[test]
     fn each_repeat_of_a_refusal_is_acknowledged_with_the_invites_branch() {
-        let mut exchanges = Exchanges::new();
+        let mut exchanges = Exchanges::default();
         let peer = PEER.parse().unwrap();
         exchanges.request(Time::EPOCH, peer, "z1", draft(Method::Invite, "z1"), 9).unwrap();
         let _invite = exchanges.poll_send().unwrap();
@@ -448,7 +450,7 @@ mod tests {
 
     #[test]
     fn a_2xx_is_repeated_until_its_own_ack_comes() {
-        let mut exchanges: Exchanges<u8> = Exchanges::new();
+        let mut exchanges: Exchanges<u8> = Exchanges::default();
         let peer: SocketAddr = PEER.parse().unwrap();
         let invite = Received::parse(&draft(Method::Invite, "z1").write()).unwrap();
         let Turn::Request(key) = exchanges.handle(Time::EPOCH, peer, &invite) else { panic!("a request") };
@@ -471,7 +473,7 @@ mod tests {
 
     #[test]
     fn a_2xx_without_ack_is_given_up_after_64_t1() {
-        let mut exchanges: Exchanges<u8> = Exchanges::new();
+        let mut exchanges: Exchanges<u8> = Exchanges::default();
         let invite = Received::parse(&draft(Method::Invite, "z1").write()).unwrap();
         let Turn::Request(key) = exchanges.handle(Time::EPOCH, PEER.parse().unwrap(), &invite) else {
             panic!("a request")
@@ -484,7 +486,7 @@ mod tests {
 
     #[test]
     fn a_full_phone_refuses_to_begin_one_more_exchange() {
-        let mut exchanges = Exchanges::new();
+        let mut exchanges = Exchanges::default();
         let peer = PEER.parse().unwrap();
         for n in 0..limits::SIM_EXCHANGES {
             exchanges.request(Time::EPOCH, peer, &n.to_string(), draft(Method::Options, "z"), 0).unwrap();

@@ -109,6 +109,11 @@ impl Phone {
         matches!(self.registration, Registration::Held { .. })
     }
 
+    /// A REGISTER waits for its answer.
+    pub fn is_asking(&self) -> bool {
+        matches!(self.registration, Registration::Asking { .. })
+    }
+
     /// What becomes of calls that come in from now on.
     pub fn set_plan(&mut self, plan: AnswerPlan) {
         self.plan = plan;
@@ -552,6 +557,18 @@ mod tests {
             ninth.push(line.phone(B).call(now, "1001"));
         }
         assert_eq!(ninth, [Err(PhoneError::Full); 2]);
+    }
+
+    #[test]
+    fn reports_that_nobody_reads_push_out_the_oldest() {
+        let mut phone = phone("1001", A, B);
+        phone.endpoint().report(PhoneReport::Unregistered);
+        for _ in 0..limits::SIM_REPORTS {
+            phone.endpoint().report(PhoneReport::Stray { status: 481 });
+        }
+        let reports: Vec<PhoneReport> = core::iter::from_fn(|| phone.poll_report()).collect();
+        assert_eq!(reports.len(), limits::SIM_REPORTS);
+        assert!(!reports.contains(&PhoneReport::Unregistered));
     }
 
     #[test]

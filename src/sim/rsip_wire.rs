@@ -482,10 +482,12 @@ pub(super) fn reason_phrase(status: u16) -> &'static str {
         600 => "Busy Everywhere",
         603 => "Decline",
         604 => "Does Not Exist Anywhere",
-        100..=199 => "Progress",
-        200..=299 => "Success",
-        300..=399 => "Redirect",
-        _ => "Failure",
+        _ => match status / 100 {
+            1 => "Progress",
+            2 => "Success",
+            3 => "Redirect",
+            _ => "Failure",
+        },
     }
 }
 

@@ -60,3 +60,6 @@ pub enum Invalid {
     #[error("the value cannot be read: {0}")]
     Value(&'static str),
 }
+
+#[cfg(test)]
+mod scenario;

@@ -45,7 +45,7 @@ impl<'a> Uri<'a> {
         if raw.bytes().any(|b| NEVER[usize::from(b)]) {
             return Err(Invalid::Uri("a space, a control character, a quote or an angle bracket stands in it"));
         }
-        let (scheme, rest) = raw.split_once(':').ok_or(Invalid::Uri("it has no scheme"))?;
+        let (scheme, rest) = split(raw, b':').ok_or(Invalid::Uri("it has no scheme"))?;
         if !is_scheme(scheme) {
             return Err(Invalid::Uri("its scheme has a character that no scheme has"));
         }
@@ -58,16 +58,13 @@ impl<'a> Uri<'a> {
 
     fn parse_sip(raw: &'a str, scheme: Scheme, rest: &'a str) -> Result<Uri<'a>, Invalid> {
         // The user part may hold `;` and `?` (RFC 4475 §3.1.1.9), so the `@` is looked for first.
-        let (userinfo, rest) = match rest.split_once('@') {
-            Some((userinfo, rest)) => (Some(userinfo), rest),
-            None => (None, rest),
-        };
-        let (user, password) = match userinfo.map(|u| u.split_once(':').map_or((u, None), |(u, p)| (u, Some(p)))) {
+        let (userinfo, rest) = split(rest, b'@').map_or((None, rest), |(userinfo, rest)| (Some(userinfo), rest));
+        let (user, password) = match userinfo.map(|u| split(u, b':').map_or((u, None), |(u, p)| (u, Some(p)))) {
             Some(("", _)) | None => (None, None),
             Some((user, password)) => (Some(user), password),
         };
-        let (rest, headers) = rest.split_once('?').unwrap_or((rest, ""));
-        let (host_port, params) = rest.split_once(';').unwrap_or((rest, ""));
+        let (rest, headers) = split(rest, b'?').unwrap_or((rest, ""));
+        let (host_port, params) = split(rest, b';').unwrap_or((rest, ""));
         let (host, port) = Host::parse_with_port(host_port)?;
         Ok(Uri { raw, scheme, user, password, host, port, params, headers })
     }
@@ -316,6 +313,12 @@ fn escape(text: &str, plain: impl Fn(u8) -> bool) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
+}
+
+/// What stands before and after the first `mark`, which is ASCII.
+fn split(text: &str, mark: u8) -> Option<(&str, &str)> {
+    let at = memchr(mark, text.as_bytes())?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
 fn is_scheme(text: &str) -> bool {

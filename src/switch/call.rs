@@ -58,7 +58,6 @@ pub struct Call {
     pub offers: BTreeMap<LegId, AgentName>,
     /// Set once the call is being cleared; the first cause stays.
     pub ending: Option<Cause>,
-    pub started: Time,
     /// The caller's 200 OK is wanted as soon as the record is durable.
     pub wants_answer: bool,
     /// Whom to ring once the first leg, an agent's own phone, is picked up (click-to-dial).
@@ -160,7 +159,6 @@ impl Call {
             served_from: None,
             offers: BTreeMap::new(),
             ending: None,
-            started: now,
             wants_answer: false,
             dial_next: None,
             max_forwards: 70,
@@ -187,11 +185,6 @@ impl Call {
             Stage::Talking { a, b, .. } if *b == leg => Some(*a),
             _ => None,
         }
-    }
-
-    /// The live leg of this agent, offered or talking.
-    pub fn leg_of_agent(&self, agent: &AgentName) -> Option<&Leg> {
-        self.legs.values().find(|leg| leg.is_live() && leg.agent.as_ref() == Some(agent))
     }
 
     pub fn is_waiting(&self) -> bool {

@@ -10,8 +10,9 @@ use crate::event::{Address, Direction, Fact, OfferOutcome, RecordKind};
 use crate::ids::{AccountName, AgentName, CallId, LegId, TrunkName};
 use crate::media::{MediaCommand, SendKeys};
 use crate::plan::model::Dialer;
+use crate::sip::digest::{Ha1, HashFunction};
 use crate::sip::event::Unbound;
-use crate::sip::flow::Source;
+use crate::sip::registrar::Binding;
 use crate::time::Time;
 
 use super::call::{Call, Stage};
@@ -86,7 +87,7 @@ impl Switch {
             let msg = format!("`{other}` is signed in at {account}. Choose another phone.");
             return Err(Refusal::new("account.in_use", msg));
         }
-        let registered = self.endpoint.is_registered(self.now, account);
+        let registered = self.endpoint.registrar().is_bound(account.as_str());
         if let Err(refusal) = self.acd.handle_sign_in(self.now, agent, registered) {
             self.desks.leave(agent);
             return Err(refused_by_acd(refusal));
@@ -334,7 +335,7 @@ impl Switch {
         let account: SipAccount = read_record(record)?;
         account.check().map_err(|error| Refusal::new("record.invalid", error.to_string()))?;
         let key = account.name.to_string();
-        self.endpoint.put_account(self.now, endpoint_account(&account));
+        self.tell_endpoint_of(&account);
         self.roster.accounts.insert(account.name.clone(), account);
         Ok(key)
     }
@@ -354,7 +355,7 @@ impl Switch {
             RecordKind::User => self.roster.users.remove(key.as_str()).is_some(),
             RecordKind::Account => {
                 let removed = self.roster.accounts.remove(key.as_str()).is_some();
-                self.endpoint.remove_account(self.now, &AccountName::new(&key));
+                self.endpoint.registrar_mut().remove_account(&AccountName::new(&key));
                 removed
             }
             RecordKind::Agent => {
@@ -374,27 +375,35 @@ impl Switch {
         Ok(None)
     }
 
+    /// What the registrar keeps of an account; a disabled one has no secrets, so nobody can prove to be it.
+    fn tell_endpoint_of(&mut self, account: &SipAccount) {
+        if account.disabled {
+            return self.endpoint.registrar_mut().remove_account(&account.name);
+        }
+        let secrets = [(HashFunction::Sha256, &account.ha1_sha256), (HashFunction::Md5, &account.ha1_md5)];
+        let secrets = secrets.into_iter().filter_map(|(hash, hex)| Ha1::from_hex(hash, hex)).collect();
+        self.endpoint.registrar_mut().set_account(account.name.clone(), secrets);
+    }
+
     /// Who serves, and where their phones were, as the last boot left it.
-    pub(super) fn load_roster(&mut self, roster: Roster, bindings: Vec<serde_json::Value>) {
+    pub(super) fn load_roster(&mut self, roster: Roster, bindings: Vec<(AccountName, Binding)>) {
         for account in roster.accounts.values() {
-            self.endpoint.put_account(self.now, endpoint_account(account));
+            self.tell_endpoint_of(account);
         }
         for profile in roster.profiles.values() {
             // More agents than the ACD takes are refused at their save; what is stored fits.
             let _ = self.acd.handle_roster(self.now, RosterChange::Put(agent_entry(profile)));
         }
         self.roster = roster;
-        for binding in bindings {
-            self.endpoint.restore_binding(self.now, &binding);
-        }
+        self.endpoint.import_bindings(self.now, bindings);
         self.tell_endpoint_of_trunks();
     }
 
     // -- what phones, desktops and trunks report ---------------------------------------------------------------------
 
-    pub(super) fn on_bound(&mut self, account: AccountName, contact: String, expires: Time, source: Source) {
-        let _ = source;
-        let binding = self.endpoint.binding(&account, &contact).unwrap_or_default();
+    pub(super) fn on_bound(&mut self, account: AccountName, binding: &Binding) {
+        let (contact, expires) = (binding.contact.clone(), binding.expires);
+        let binding = serde_json::to_value(binding).unwrap_or_default();
         self.emit(None, Fact::PhoneRegistered { account: account.clone(), contact, expires, binding });
         self.tell_registered(&account);
     }
@@ -411,7 +420,7 @@ impl Switch {
     }
 
     fn tell_registered(&mut self, account: &AccountName) {
-        let registered = self.endpoint.is_registered(self.now, account);
+        let registered = self.endpoint.registrar().is_bound(account.as_str());
         if let Some(agent) = self.desks.agent_at(account).cloned() {
             let _ = self.acd.handle_phone_registered(self.now, &agent, registered);
         }
@@ -464,15 +473,6 @@ fn read_record<T: serde::de::DeserializeOwned>(record: &serde_json::Value) -> Re
 fn agent_entry(profile: &AgentProfile) -> AgentEntry {
     let skills = profile.skills.iter().map(|(skill, level)| (skill.clone(), level.get())).collect();
     AgentEntry { skills, ..AgentEntry::named(profile.user.clone()) }
-}
-
-fn endpoint_account(account: &SipAccount) -> crate::sip::registrar::Account {
-    crate::sip::registrar::Account {
-        name: account.name.clone(),
-        ha1_md5: account.ha1_md5.clone(),
-        ha1_sha256: account.ha1_sha256.clone(),
-        disabled: account.disabled,
-    }
 }
 
 fn unknown_call() -> Refusal {

@@ -340,7 +340,7 @@ impl Switch {
     }
 
     fn ring_account(&mut self, call: &Call, account: &AccountName) -> Result<(Ring, Address), NotDialled> {
-        let targets = self.endpoint.contacts(self.now, account);
+        let targets = self.endpoint.registrar().targets(account.as_str());
         let peer = targets.iter().find_map(|target| target.destination).map(|destination| destination.remote().ip());
         let peer = peer.ok_or(NotDialled { what: What::Unreachable, status: 480 })?;
         let domain = &self.edition.plan.domain;
@@ -415,7 +415,7 @@ impl Switch {
             to: SipParty::new("", format!("sip:{user}@{place}")),
             headers: headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
             credentials: trunk.credentials.as_ref().map(|credentials| Credentials {
-                username: credentials.user.to_string(),
+                user: credentials.user.to_string(),
                 password: credentials.password.reveal().to_owned(),
             }),
             peer,
@@ -443,7 +443,7 @@ impl Switch {
             UaEvent::Referred { session, referral } => self.on_referred(session, &referral),
             UaEvent::Digit { session, digit, .. } => self.on_info_digit(session, digit),
             UaEvent::Ended { session, how, reason } => self.on_ended(session, how, reason.as_ref()),
-            UaEvent::Bound { account, contact, expires, source } => self.on_bound(account, contact, expires, source),
+            UaEvent::Bound { account, binding } => self.on_bound(account, &binding),
             UaEvent::Unbound { account, contact, why } => self.on_unbound(account, contact, why),
             UaEvent::TrunkRegistration { trunk, up, reason } | UaEvent::TrunkHealth { trunk, up, reason } => {
                 self.on_trunk(trunk, up, reason);
@@ -610,6 +610,7 @@ impl Switch {
         found.state = LegState::Ending(cause);
         let (session, port) = (found.session, found.media.port);
         self.sessions.remove(&session);
+        self.remember_session(session, call_id);
         self.timers.clear(Timer::Ring(call_id, leg));
         self.timers.set(self.now + STATS_TIMEOUT, Timer::Stats(call_id, leg));
         self.media(call, MediaCommand::Close { port });

@@ -33,6 +33,8 @@ mod roster;
 mod snapshot;
 mod talk;
 mod timer;
+mod trace;
+mod trunks;
 mod waiting;
 mod walk;
 
@@ -44,11 +46,12 @@ use core::time::Duration;
 
 use crate::acd::Acd;
 use crate::event::{EVENT_VERSION, Event, Fact, Seq};
-use crate::ids::{AgentName, CallId, Epoch, IdSource, LegId, RecordingId, SecretSource, TrunkName};
+use crate::ids::{AccountName, AgentName, CallId, Epoch, IdSource, LegId, RecordingId, SecretSource, TrunkName};
 use crate::media::{MediaCommand, PlayId, PortId, RoomId};
 use crate::sip::endpoint::{self, Endpoint};
 use crate::sip::event::SessionId;
 use crate::sip::flow::Listener;
+use crate::sip::registrar::{Binding, Expires};
 use crate::time::Time;
 
 pub use edition::{Edition, Sounds};
@@ -85,7 +88,7 @@ pub struct Boot {
     /// Facts that close what the last boot left open (`call::Records::close_open`).
     pub closing: Vec<(CallId, Fact)>,
     /// Bindings that phones made with an earlier boot.
-    pub bindings: Vec<serde_json::Value>,
+    pub bindings: Vec<(AccountName, Binding)>,
     /// Ids and chances in decisions.
     pub seed: u64,
     /// Tags, branches, nonces.
@@ -118,6 +121,10 @@ pub struct Switch {
     rates: Rates,
     /// Trunks that failed their probe or their registration.
     trunks_down: BTreeSet<TrunkName>,
+    /// Trunks the user agent was told of.
+    known_trunks: BTreeSet<TrunkName>,
+    /// Ended sessions, for the ladder.
+    traced: BTreeMap<SessionId, CallId>,
     /// Agents whose desktop lost its link.
     unlinked: BTreeSet<AgentName>,
     /// Calls whose dialplan has something to say.
@@ -166,6 +173,8 @@ impl Switch {
             requests: Requests::default(),
             rates: Rates::default(),
             trunks_down: BTreeSet::new(),
+            known_trunks: BTreeSet::new(),
+            traced: BTreeMap::new(),
             unlinked: BTreeSet::new(),
             restless: BTreeSet::new(),
             effects: VecDeque::new(),
@@ -236,7 +245,9 @@ impl Switch {
             Input::Store(health) => self.store = health,
             Input::Link { agent, up } => self.on_link(&agent, up),
             Input::Replan(edition) => self.on_replan(edition),
-            Input::ClockStepped { by_ms } => self.emit(None, Fact::ClockStepped { by_ms }),
+            Input::ClockStepped { by_ms } => {
+                self.emit(None, Fact::ClockStepped { by_ms });
+            }
             Input::Drain { at_once } => self.on_drain(at_once),
             Input::Timeout => {}
         }
@@ -357,7 +368,7 @@ impl Switch {
         if self.acd.handle_settings(self.now, edition.queues.clone()).is_err() {
             return;
         }
-        let changes = crate::plan::diff::diff(&self.edition.plan, &edition.plan);
+        let changes = crate::plan::diff::changes(&self.edition.plan, &edition.plan);
         let plan = edition.digest.clone();
         self.endpoint.set_settings(endpoint_settings(&edition, &self.listeners));
         self.edition = edition;
@@ -386,7 +397,7 @@ fn endpoint_settings(edition: &Edition, listeners: &[Listener]) -> endpoint::Set
         listeners: listeners.to_vec(),
         product: concat!("Strowger/", env!("CARGO_PKG_VERSION")).to_owned(),
         timers: crate::sip::transaction::timer::Timers::default(),
-        expires: endpoint::Expires {
+        expires: Expires {
             min: sip.registration_min_s.0,
             max: sip.registration_max_s.0,
             default: sip.registration_max_s.0.min(600),

@@ -38,7 +38,7 @@ impl Switch {
         }
         facts.live_legs = live;
         for (agent, account) in self.desks.agents() {
-            if self.endpoint.is_registered(self.now, account) {
+            if self.endpoint.registrar().is_bound(account.as_str()) {
                 facts.registered.insert(agent.clone());
             }
             if !self.unlinked.contains(agent) {

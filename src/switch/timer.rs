@@ -66,8 +66,4 @@ impl Timers {
     pub fn len(&self) -> usize {
         self.due.len()
     }
-
-    pub fn is_empty(&self) -> bool {
-        self.due.is_empty()
-    }
 }

@@ -57,7 +57,7 @@ impl Switch {
         let standing = self.acd.waiting(self.now, &queue);
         let place = standing.iter().find(|view| view.call == call.id);
         let position = place.map_or(0, |view| view.position);
-        let priority = place.map_or(0, |view| view.priority);
+        let priority = place.map_or(0, |view| points(view.priority));
         let tier = call.card.tier.clone();
         self.emit(Some(call.id), Fact::QueueEntered { queue: queue.clone(), priority, tier, position });
         self.answer_caller(call);
@@ -405,4 +405,10 @@ fn not_ready_word(reason: &acd::NotReady) -> String {
 
 fn round_up_s(span: core::time::Duration) -> u32 {
     u32::try_from(span.as_secs() + u64::from(span.subsec_nanos() > 0)).unwrap_or(u32::MAX)
+}
+
+/// Whole points of an effective priority, for people.
+fn points(priority: f64) -> i32 {
+    // Saturates at the ends of the range, which no settings reach.
+    priority.round() as i32
 }

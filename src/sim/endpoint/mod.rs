@@ -50,7 +50,7 @@ pub struct EndpointSettings {
 }
 
 /// What a driver needs of a phone or a trunk: one datagram or one moment in, then drain.
-pub trait UserAgent {
+pub trait UserAgent: Send {
     /// Takes a datagram.
     fn handle(&mut self, now: Time, from: SocketAddr, bytes: &[u8]);
     /// Does what is due.
@@ -209,7 +209,7 @@ impl Endpoint {
             next_port: settings.media.first,
             settings,
             secrets: SecretSource::from_seed(seed),
-            exchanges: Exchanges::new(),
+            exchanges: Exchanges::default(),
             calls: BTreeMap::new(),
             next_call: 1,
             reports: VecDeque::new(),
@@ -232,6 +232,11 @@ impl Endpoint {
     /// Calls that are not over, oldest first.
     pub fn calls(&self) -> impl Iterator<Item = CallKey> {
         self.calls.iter().filter(|(_, call)| call.phase != Phase::Closing).map(|(key, _)| *key)
+    }
+
+    /// No call is left, not even one whose BYE waits for its answer.
+    pub fn is_idle(&self) -> bool {
+        self.calls.is_empty()
     }
 
     /// The call's media as last agreed.

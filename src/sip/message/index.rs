@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use memchr::memchr2;
+use memchr::{memchr, memchr2};
 
 use super::super::header::{Name, scan};
 
@@ -108,15 +108,18 @@ impl<'a> Iterator for Lines<'a> {
 impl Lines<'_> {
     /// Where the physical line at `self.at` ends, and where the next begins.
     fn line_end(&self, bare_cr: &mut bool) -> Option<(usize, usize)> {
-        let mut at = self.at;
-        loop {
-            let hit = at + memchr2(b'\r', b'\n', self.head.get(at..)?)?;
-            match self.head.get(hit..)? {
-                [b'\n', ..] => return Some((hit, hit + 1)),
-                [b'\r', b'\n', ..] => return Some((hit, hit + 2)),
-                _ => *bare_cr = true,
+        let rest = self.head.get(self.at..)?;
+        let hit = memchr2(b'\r', b'\n', rest)?;
+        match rest.get(hit..)? {
+            [b'\n', ..] => Some((self.at + hit, self.at + hit + 1)),
+            [b'\r', b'\n', ..] => Some((self.at + hit, self.at + hit + 2)),
+            // One bare CR is enough to know; what follows may be full of them.
+            _ => {
+                *bare_cr = true;
+                let lf = hit + memchr(b'\n', rest.get(hit..)?)?;
+                let is_crlf = lf.checked_sub(1).and_then(|before| rest.get(before)) == Some(&b'\r');
+                Some((self.at + lf - usize::from(is_crlf), self.at + lf + 1))
             }
-            at = hit + 1;
         }
     }
 }
@@ -140,6 +143,14 @@ mod tests {
             assert_eq!(lines.by_ref().count(), 1, "{head:?}");
             assert_eq!(lines.body_at, None);
         }
+    }
+
+    #[test]
+    fn a_bare_cr_is_told_and_the_crlf_after_it_still_ends_the_line() {
+        let mut lines = Lines::new(b"A: 1\rB: 2\r\r\nC: 3\r\n\r\n");
+        let seen: Vec<_> = lines.by_ref().map(|l| (l.text, l.bare_cr)).collect();
+        assert_eq!(seen, [(&b"A: 1\rB: 2\r"[..], true), (b"C: 3", false)]);
+        assert_eq!(lines.body_at, Some(20));
     }
 
     #[test]

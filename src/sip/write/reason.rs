@@ -65,11 +65,32 @@ pub const fn reason_phrase(status: u16) -> &'static str {
         604 => "Does Not Exist Anywhere",
         606 => "Not Acceptable",
         607 => "Unwanted",
-        100..=199 => "Progress",
-        200..=299 => "OK",
-        300..=399 => "Redirection",
-        400..=499 => "Request Failure",
-        500..=599 => "Server Failure",
+        _ => class_phrase(status),
+    }
+}
+
+/// RFC 3261 §8.1.3.2: an unknown code means what its class means.
+const fn class_phrase(status: u16) -> &'static str {
+    match status / 100 {
+        1 => "Progress",
+        2 => "OK",
+        3 => "Redirection",
+        4 => "Request Failure",
+        5 => "Server Failure",
         _ => "Global Failure",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_codes_have_their_phrase_and_unknown_ones_their_class() {
+        assert_eq!((reason_phrase(180), reason_phrase(486)), ("Ringing", "Busy Here"));
+        assert_eq!(
+            (reason_phrase(199), reason_phrase(299), reason_phrase(699)),
+            ("Early Dialog Terminated", "OK", "Global Failure")
+        );
     }
 }

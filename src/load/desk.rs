@@ -1,0 +1,48 @@
+//! The agents' desks: where their commands go. `load` against a switch without CTI uses [`NoDesk`]; the demo and the
+//! full load use a CTI client.
+
+use tokio::sync::mpsc;
+
+use crate::limits;
+use crate::sim::agent::{DeskCommand, DeskNews};
+
+/// Who sits down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seat {
+    /// The agent's user name.
+    pub agent: String,
+    pub password: String,
+    /// The SIP account of the agent's phone.
+    pub account: String,
+}
+
+/// A seated agent's line to its desk.
+#[derive(Debug)]
+pub struct DeskLine {
+    pub commands: mpsc::Sender<DeskCommand>,
+    pub news: mpsc::Receiver<DeskNews>,
+}
+
+/// Opens desks. One that dies closes its `news`; its commands then go nowhere.
+pub trait AgentDesk: Send + Sync {
+    fn sit_down(&self, seat: &Seat) -> DeskLine;
+}
+
+/// A desk that agrees to everything, for centres whose agents are ready by being registered.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoDesk;
+
+impl AgentDesk for NoDesk {
+    fn sit_down(&self, _seat: &Seat) -> DeskLine {
+        let (commands, mut orders) = mpsc::channel(limits::LOAD_DESK_QUEUE);
+        let (tell, news) = mpsc::channel(limits::LOAD_DESK_QUEUE);
+        tokio::spawn(async move {
+            while let Some(command) = orders.recv().await {
+                if command == DeskCommand::SignIn && tell.send(DeskNews::SignedIn).await.is_err() {
+                    return;
+                }
+            }
+        });
+        DeskLine { commands, news }
+    }
+}
