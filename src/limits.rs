@@ -168,7 +168,7 @@ pub mod ua {
     pub const FORKS: usize = 32;
     /// Addresses tried for one request.
     pub const HOPS: usize = 8;
-    /// Host names waiting for the resolver. Past it the request fails as unreachable.
+    /// Host names waiting for the resolver. Past it a further request is refused to whoever orders it.
     pub const RESOLVING: usize = 4_096;
     /// How long the resolver may take.
     pub const RESOLVE_TIME: Duration = Duration::from_secs(10);

@@ -2,8 +2,12 @@
 
 use super::phone::{Phone, SDP};
 use super::*;
-use crate::limits::ua::{BACKLOG, SESSIONS};
+use crate::ids::{AccountName, TrunkName};
+use crate::limits::ua::{BACKLOG, REGISTRATIONS, RESOLVING, ROUTES, SESSIONS, TRANSACTIONS, TRUNKS};
+use crate::sip::endpoint::Refused;
 use crate::sip::header::Name;
+use crate::sip::registrar::{Binding, Registrar};
+use crate::sip::registration::RegistrationSettings;
 
 #[test]
 fn options_say_what_we_take() {
@@ -125,4 +129,79 @@ fn past_the_limit_of_sessions_and_of_untold_events_calls_are_refused_with_retry_
         assert_eq!(invite(&mut world, true), (100, false));
     }
     assert_eq!(invite(&mut world, true), (503, true), "no room");
+}
+
+#[test]
+fn past_the_limit_of_transactions_requests_are_refused_without_one() {
+    let mut world = World::new(1);
+    let mut phone = Phone::new();
+    let mut ask = |world: &mut World| phone.ask(world, "OPTIONS", "", "").pop().unwrap();
+    for _ in 0..TRANSACTIONS {
+        assert_eq!(ask(&mut world), 200);
+    }
+    assert_eq!(ask(&mut world), 503);
+    // Timer J lets them go.
+    world.run(core::time::Duration::from_secs(33));
+    assert_eq!(ask(&mut world), 200);
+}
+
+#[test]
+fn past_the_limit_of_names_being_resolved_and_of_trunks_orders_are_refused() {
+    let mut world = World::new(1);
+    let call = |world: &mut World| {
+        let invite = world.agents[0].invite(vec![Target::uri("sip:1@slow.example")]);
+        world.agents[0].endpoint.invite(world.now, invite).map(drop)
+    };
+    for _ in 0..RESOLVING {
+        assert_eq!(call(&mut world), Ok(()));
+    }
+    assert_eq!(call(&mut world), Err(Refused::Full));
+    let settings = RegistrationSettings {
+        registrar: Target::uri("sip:127.0.0.99"),
+        aor: Party::new("", "sip:1@example.com"),
+        credentials: None,
+        expires: 300,
+    };
+    let endpoint = &mut world.agents[0].endpoint;
+    for n in 0..TRUNKS {
+        let trunk = TrunkName::new(format!("t{n}"));
+        assert_eq!(endpoint.register(world.now, trunk, settings.clone()), Ok(()));
+    }
+    assert_eq!(endpoint.register(world.now, TrunkName::new("more"), settings.clone()), Err(Refused::Full));
+    assert_eq!(endpoint.register(world.now, TrunkName::new("t1"), settings), Ok(()), "a change is no new one");
+}
+
+#[test]
+fn a_call_with_more_routes_than_the_limit_is_refused() {
+    let mut world = World::new(1);
+    let mut phone = Phone::new();
+    let routes = "Record-Route: <sip:127.0.0.50;lr>\n";
+    assert_eq!(phone.ask(&mut world, "INVITE", &routes.repeat(ROUTES + 1), ""), [100, 400]);
+    phone.call_id = "fewer".into();
+    assert_eq!(phone.ask(&mut world, "INVITE", &routes.repeat(ROUTES), ""), [100]);
+}
+
+#[test]
+fn past_the_limit_of_registrations_bindings_of_before_a_restart_are_left_out() {
+    let world = World::new(1);
+    let source = stranger(world.agents[0].address);
+    let listeners = &world.agents[0].endpoint.settings().listeners;
+    let mut registrar = Registrar::new("example.com", [0; 32], Expires::default());
+    let binding = |n: usize| Binding {
+        contact: format!("sip:{n}@127.0.0.99"),
+        expires: world.now + core::time::Duration::from_secs(60),
+        q: 1_000,
+        call_id: String::new(),
+        cseq: 1,
+        source,
+        by_flow: false,
+        instance: None,
+        path: Vec::new(),
+        user_agent: String::new(),
+    };
+    let accounts = (0..=REGISTRATIONS).map(|n| AccountName::new(n.to_string()));
+    accounts.clone().for_each(|account| registrar.set_account(account, Vec::new()));
+    registrar.import(world.now, accounts.enumerate().map(|(n, account)| (account, binding(n))).collect(), listeners);
+    assert_eq!(registrar.all().count(), REGISTRATIONS);
+    assert!(!registrar.is_bound(&REGISTRATIONS.to_string()));
 }

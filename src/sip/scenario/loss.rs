@@ -100,6 +100,36 @@ proptest! {
         for at in 0..2 {
             prop_assert!(endings(&world, at).len() <= 1);
         }
+        let open = |agent: &Agent| agent.endpoint.open_sessions().count();
+        prop_assert_eq!(open(&world.agents[0]), open(&world.agents[1]), "{}", world.ladder.join("\n"));
+        for agent in &mut world.agents {
+            let open: Vec<SessionId> = agent.endpoint.open_sessions().collect();
+            open.into_iter().for_each(|session| agent.endpoint.end(world.now, session, None));
+        }
+        world.assert_quiet();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_fork_on_such_a_network_leaves_at_most_one_call(
+        lose in proptest::collection::btree_set(0u64..50, 0..16),
+        repeat in proptest::collection::btree_set(0u64..50, 0..8),
+        delays in proptest::collection::btree_map(0u64..50, 1u64..700, 0..20),
+        hang_up_ms in proptest::option::of(0u64..2_000),
+    ) {
+        let mut world = World::new(4);
+        (world.lose, world.repeat, world.delays) = (lose, repeat, delays);
+        let session = world.call(0, &[1, 2, 3]);
+        if let Some(ms) = hang_up_ms {
+            world.run_with(Duration::from_millis(ms), play_on);
+            world.agents[0].endpoint.end(world.now, session, None);
+        }
+        world.run_with(Duration::from_secs(200), play_on);
+        let open: Vec<usize> = world.agents.iter().map(|agent| agent.endpoint.open_sessions().count()).collect();
+        prop_assert_eq!(open[0], open[1..].iter().sum::<usize>(), "{}", world.ladder.join("\n"));
         for agent in &mut world.agents {
             let open: Vec<SessionId> = agent.endpoint.open_sessions().collect();
             open.into_iter().for_each(|session| agent.endpoint.end(world.now, session, None));
