@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn the_table_of_streams_comes_out_the_same_at_once_and_byte_by_byte() {
-        let two = message("Content-Length: 3\r\n", "abc") + &message("l: 0\r\n", "");
+        let two = message("Content-Length: 3\r\n", "abc") + message("l: 0\r\n", "").as_str();
         for (what, stream, expected) in [
             ("two messages back to back", two.as_str(), &["M abc", "M "][..]),
             ("white space before the colon", &message("Content-Length : 5\r\n", "abcde"), &["M abcde"]),
