@@ -319,6 +319,8 @@ pub enum Fact {
     AgentSignedOut { agent: AgentName },
     #[serde(rename = "agent.link_lost")]
     AgentLinkLost { agent: AgentName },
+    #[serde(rename = "agent.link_restored")]
+    AgentLinkRestored { agent: AgentName },
     #[serde(rename = "interaction.wrapped")]
     InteractionWrapped {
         agent: AgentName,

@@ -9,6 +9,7 @@
 //! [`centre::Centre`] is all that is asked of the rest of the process.
 
 pub mod centre;
+pub mod cti;
 pub mod desk;
 pub mod error;
 pub mod wire;

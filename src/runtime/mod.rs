@@ -1,5 +1,6 @@
 //! Threads: the switch's, the media engines', and the bus between them and everyone else.
 
+pub mod bus;
 pub mod fold;
 pub mod media_thread;
 pub mod recording_thread;

@@ -270,6 +270,7 @@ impl Desk {
             | Fact::AgentStateChanged { .. }
             | Fact::AgentSignedOut { .. }
             | Fact::AgentLinkLost { .. }
+            | Fact::AgentLinkRestored { .. }
             | Fact::PhoneRegistered { .. }
             | Fact::PhoneUnregistered { .. } => self.on_agent(event, touched),
             Fact::QueueEntered { .. } | Fact::QueueLeft { .. } | Fact::QueueAnnounced { .. } => {
@@ -317,8 +318,6 @@ impl Desk {
                 }
                 (agent.state, agent.reason) = (*state, reason.clone());
                 agent.deadline = deadline.map(Moment);
-                // Every order of a live desktop, and the switch's own doing after a loss, ends the loss.
-                agent.linked |= *state == AgentState::Ready;
                 let at_work = matches!(state, AgentState::Offered | AgentState::Talking | AgentState::WrapUp);
                 let left = if at_work { None } else { agent.call.take() };
                 touched.calls.extend(left);
@@ -332,6 +331,7 @@ impl Desk {
                 touched.calls.extend(left);
             }
             Fact::AgentLinkLost { agent } => self.touch_agent(agent, event, touched).linked = false,
+            Fact::AgentLinkRestored { agent } => self.touch_agent(agent, event, touched).linked = true,
             Fact::PhoneRegistered { account, contact, .. } => {
                 self.phones.entry(account.clone()).or_default().insert(contact.clone());
                 self.on_phone(account, event, touched);
@@ -381,13 +381,6 @@ impl Desk {
             call: None,
             skills: BTreeMap::new(),
         }
-    }
-
-    /// The desktop of an agent is back. Not a fact of the ledger: the hub says so.
-    pub fn on_linked(&mut self, name: &AgentName) -> Option<Image> {
-        let agent = self.agents.get_mut(name).filter(|agent| !agent.linked)?;
-        agent.linked = true;
-        Some(Image::of(Entity::Agent(agent.clone())))
     }
 
     // -- queues ------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ mod topic;
 pub use entity::Entity;
 pub use fold::{Delta, Desk, Image, Start};
 pub use name::name_of;
-pub use topic::{Topic, UnknownTopic, Viewer};
+pub use topic::{Form, Topic, UnknownTopic, Viewer};
 
 #[cfg(test)]
 mod tests;

@@ -35,6 +35,7 @@ pub fn name_of(fact: &Fact) -> &'static str {
         Fact::AgentStateChanged { .. } => "agent.state_changed",
         Fact::AgentSignedOut { .. } => "agent.signed_out",
         Fact::AgentLinkLost { .. } => "agent.link_lost",
+        Fact::AgentLinkRestored { .. } => "agent.link_restored",
         Fact::InteractionWrapped { .. } => "interaction.wrapped",
         Fact::RecordingStarted { .. } => "recording.started",
         Fact::RecordingMasked { .. } => "recording.masked",

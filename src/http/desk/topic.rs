@@ -72,21 +72,23 @@ impl Topic {
         }
     }
 
-    /// The image as this topic shows it to a user; `None` where it does not belong here.
-    pub fn image(&self, user: &UserName, image: &Image) -> Option<Entity> {
-        let whole = || Some(image.entity.clone());
-        match (self, &image.entity) {
-            (Topic::Me, Entity::Agent(agent)) if agent.id == *user => whole(),
-            (Topic::Me, Entity::Call(_)) if image.parties.contains(user) => whole(),
-            (Topic::Me, Entity::Call(_)) if image.parted.contains(user) => Some(image.entity.gone()),
-            (Topic::Agents, Entity::Agent(_)) | (Topic::Queues, Entity::Queue(_)) => whole(),
-            (Topic::Queue(name), Entity::Queue(queue)) if queue.id == *name => whole(),
-            (Topic::Queue(name), Entity::Waiting(waiting)) if waiting.queue == *name => whole(),
-            (Topic::Calls, Entity::Call(_)) | (Topic::Voicemails, Entity::Voicemail(_)) => whole(),
-            (Topic::Trunks, Entity::Trunk(_)) => whole(),
-            (_, Entity::Gone(gone)) => self.tombstone(user, image).then(|| Entity::Gone(gone.clone())),
-            _ => None,
-        }
+    /// How this topic shows an image to a user; `None` where it does not belong here.
+    pub fn form(&self, user: &UserName, image: &Image) -> Option<Form> {
+        let whole = match (self, &image.entity) {
+            (Topic::Me, Entity::Agent(agent)) => agent.id == *user,
+            (Topic::Me, Entity::Call(_)) if image.parted.contains(user) => return Some(Form::Gone),
+            (Topic::Me, Entity::Call(_)) => image.parties.contains(user),
+            (Topic::Queue(name), Entity::Queue(queue)) => queue.id == *name,
+            (Topic::Queue(name), Entity::Waiting(waiting)) => waiting.queue == *name,
+            (Topic::Agents, Entity::Agent(_))
+            | (Topic::Queues, Entity::Queue(_))
+            | (Topic::Calls, Entity::Call(_))
+            | (Topic::Voicemails, Entity::Voicemail(_))
+            | (Topic::Trunks, Entity::Trunk(_)) => true,
+            (_, Entity::Gone(_)) => return self.tombstone(user, image).then_some(Form::Gone),
+            _ => false,
+        };
+        whole.then_some(Form::Whole)
     }
 
     fn tombstone(&self, user: &UserName, image: &Image) -> bool {
@@ -113,30 +115,34 @@ pub struct Viewer {
     pub topics: Vec<Topic>,
 }
 
+/// How a viewer sees an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Form {
+    Whole,
+    /// Its tombstone: it is no more, or no more theirs.
+    Gone,
+}
+
 impl Viewer {
     /// Every entity of a topic as it is now.
     pub fn snapshot(&self, desk: &Desk, topic: &Topic) -> Vec<Entity> {
-        let images = desk.images(topic);
-        images.iter().filter_map(|image| topic.image(&self.user, image)).map(|entity| self.seen(entity)).collect()
+        let mut images = desk.images(topic);
+        images.retain(|image| topic.form(&self.user, image) == Some(Form::Whole));
+        images.into_iter().map(|image| if self.masked { image.entity.masked() } else { image.entity }).collect()
     }
 
-    /// What of these images the viewer gets, and the first topic that shows any of it.
-    pub fn pick(&self, images: &[Image]) -> Option<(Topic, Vec<Entity>)> {
+    /// Which of these images the viewer gets, by index, and the first topic that shows any.
+    pub fn pick(&self, images: &[Image]) -> Option<(&Topic, Vec<(usize, Form)>)> {
         let mut first = None;
-        let mut picked: Vec<Entity> = Vec::new();
-        for image in images {
+        let mut picked = Vec::new();
+        for (index, image) in images.iter().enumerate() {
             // The whole image in one topic outdoes the tombstone in another.
-            let shown = self.topics.iter().filter_map(|topic| Some((topic, topic.image(&self.user, image)?)));
-            let best = shown.min_by_key(|(_, entity)| matches!(entity, Entity::Gone(_)));
-            if let Some((topic, entity)) = best {
-                first.get_or_insert_with(|| topic.clone());
-                picked.push(self.seen(entity));
+            let forms = self.topics.iter().filter_map(|topic| Some((topic, topic.form(&self.user, image)?)));
+            if let Some((topic, form)) = forms.min_by_key(|(_, form)| *form) {
+                first.get_or_insert(topic);
+                picked.push((index, form));
             }
         }
         Some((first?, picked))
-    }
-
-    fn seen(&self, entity: Entity) -> Entity {
-        if self.masked { entity.masked() } else { entity }
     }
 }
