@@ -8,8 +8,10 @@
 //!
 //! [`centre::Centre`] is all that is asked of the rest of the process.
 
+pub mod auth;
 pub mod centre;
 pub mod cti;
 pub mod desk;
 pub mod error;
+pub mod site;
 pub mod wire;
