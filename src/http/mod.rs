@@ -13,5 +13,6 @@ pub mod centre;
 pub mod cti;
 pub mod desk;
 pub mod error;
+pub mod orders;
 pub mod site;
 pub mod wire;
