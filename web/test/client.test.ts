@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Client, type Link, type Refusal, type Socket } from '../src/cti/client'
 import { Store } from '../src/cti/store'
-import type { ClientFrame, ServerFrame } from '../src/cti/types'
+import type { Agent, AgentState, ClientFrame, ServerFrame } from '../src/cti/types'
 
 class FakeSocket implements Socket {
   sent: ClientFrame[] = []
@@ -48,15 +48,20 @@ function socket(): FakeSocket {
 
 function welcome(change: Partial<Extract<ServerFrame, { t: 'welcome' }>> = {}) {
   const frame = { t: 'welcome', session: 's1', epoch: 'e1', seq: 10, resumed: false } as const
-  socket().say({ ...frame, now: new Date().toISOString(), me: { id: 'li', rev: 1, display: 'Li', role: 'agent' }, ...change })
+  socket().say({ ...frame, now: new Date().toISOString(), me: { user: 'li', display: 'Li', role: 'agent' }, ...change })
 }
 
-function snap(seq: number, state: 'ready' | 'talking' = 'ready') {
-  socket().say({ t: 'snap', topic: 'agent:me', seq, items: [{ kind: 'agent', id: 'li', rev: seq, state, since: '' }] })
+function li(rev: number, state: AgentState): Agent {
+  const rest = { reason: '', deadline: null, account: null, registered: true, linked: true, call: null, skills: {} }
+  return { kind: 'agent', id: 'li', rev, display: 'Li', state, since: '', ...rest }
+}
+
+function snap(seq: number, state: AgentState = 'ready') {
+  socket().say({ t: 'snap', topic: 'agent:me', seq, items: [li(seq, state)] })
 }
 
 function event(prev: number, seq: number) {
-  const items = [{ kind: 'agent', id: 'li', rev: seq, state: 'talking', since: '' } as const]
+  const items = [li(seq, 'talking')]
   socket().say({ t: 'ev', seq, prev, topic: 'agent:me', name: 'agent.state_changed', at: '', items })
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Store } from '../src/cti/store'
-import type { Agent, Entity } from '../src/cti/types'
+import type { Agent, Entity, Item } from '../src/cti/types'
 
 /** Small seeded generator (mulberry32): a failing case can be run again. */
 function seeded(seed: number): () => number {
@@ -14,11 +14,17 @@ function seeded(seed: number): () => number {
 }
 
 function agent(id: string, rev: number, state: Agent['state'] = 'ready'): Agent {
-  return { kind: 'agent', id, rev, state, since: '2026-11-21T10:00:00.000Z' }
+  const rest = { reason: '', deadline: null, account: null, registered: true, linked: true, call: null, skills: {} }
+  return { kind: 'agent', id, rev, display: id, state, since: '2026-11-21T10:00:00.000Z', ...rest }
 }
 
-function waiting(id: string, rev: number, gone = false): Entity {
-  return { kind: 'waiting', id, rev, gone, queue: 'support', position: 1, priority: 0, tier: '', since: 0, from: { number: '' } }
+function waiting(id: string, rev: number): Item {
+  const rest = { call: id, name: '', wait_s: null, offered: [], from: { number: '', name: '' } }
+  return { kind: 'waiting', id, rev, queue: 'support', position: 1, priority: 0, tier: '', since: 0, ...rest }
+}
+
+function left(id: string, rev: number): Item {
+  return { kind: 'gone', of: 'waiting', id, rev }
 }
 
 function contents(store: Store): Entity[] {
@@ -28,23 +34,21 @@ function contents(store: Store): Entity[] {
 
 interface Frame {
   seq: number
-  items: Entity[]
+  items: Item[]
 }
 
-/** A day of the switch: agents change, calls wait and leave. Each frame is one event. */
+/** A day of the switch: agents change, calls wait, leave and come back. Each frame is one event. */
 function day(random: () => number): Frame[] {
   const revs = new Map<string, number>()
-  const gone = new Set<string>()
   const frames: Frame[] = []
   for (let seq = 1; seq <= 120; seq += 1) {
     const id = `${Math.floor(random() * 12)}`
     const key = random() < 0.5 ? `a${id}` : `w${id}`
-    if (gone.has(key)) continue
     const rev = (revs.get(key) ?? 0) + 1
     revs.set(key, rev)
     const leaves = key.startsWith('w') && random() < 0.3
-    if (leaves) gone.add(key)
-    frames.push({ seq, items: [key.startsWith('a') ? agent(key, rev, random() < 0.5 ? 'ready' : 'talking') : waiting(key, rev, leaves)] })
+    const person = agent(key, rev, random() < 0.5 ? 'ready' : 'talking')
+    frames.push({ seq, items: [key.startsWith('a') ? person : leaves ? left(key, rev) : waiting(key, rev)] })
   }
   return frames
 }
@@ -86,9 +90,16 @@ describe('the store', () => {
 
   it('does not bring back a call that has left when its old image comes late', () => {
     const store = new Store()
-    store.applyEvent('queues', 5, [waiting('c', 3, true)])
+    store.applyEvent('queues', 5, [left('c', 3)])
     store.applyEvent('queues', 4, [waiting('c', 2)])
     expect(store.tables.waiting.size).toBe(0)
+  })
+
+  it('takes a call back that returns to the queue it left', () => {
+    const store = new Store()
+    store.applyEvent('queues', 5, [left('c', 3)])
+    store.applyEvent('queues', 6, [waiting('c', 6)])
+    expect(store.tables.waiting.has('c')).toBe(true)
   })
 
   it('drops what a snapshot no longer names, but not what came after it', () => {
@@ -111,13 +122,13 @@ describe('the store', () => {
 
   it('ignores kinds and shapes it does not know', () => {
     const store = new Store()
-    store.applyEvent('x', 1, [{ kind: 'hologram', id: 'h', rev: 1 } as unknown as Entity, {} as Entity])
+    store.applyEvent('x', 1, [{ kind: 'hologram', id: 'h', rev: 1 } as unknown as Entity, {} as Item])
     expect(contents(store)).toEqual([])
   })
 
   it('remembers a bounded number of calls that are gone', () => {
     const store = new Store()
-    for (let n = 0; n < 2500; n += 1) store.applyEvent('queues', n, [waiting(`c${n}`, 2, true)])
+    for (let n = 0; n < 2500; n += 1) store.applyEvent('queues', n, [left(`c${n}`, 2)])
     // The newest is still remembered, the oldest is not.
     store.applyEvent('queues', 9999, [waiting('c2499', 1), waiting('c0', 1)])
     expect([...store.tables.waiting.keys()]).toEqual(['c0'])

@@ -4,7 +4,7 @@
 // of order and the end is the same (test/store.test.ts). A snapshot also says what its topic holds no more.
 
 import { SvelteMap } from 'svelte/reactivity'
-import type { Entity, Kind, Of } from './types'
+import type { Entity, Item, Kind, Of } from './types'
 
 type Tables = { [K in Kind]: SvelteMap<string, Of<K>> }
 
@@ -24,7 +24,6 @@ const TOMBSTONES_MAX = 2000
 
 export class Store {
   readonly tables: Tables = {
-    me: new SvelteMap(),
     agent: new SvelteMap(),
     call: new SvelteMap(),
     queue: new SvelteMap(),
@@ -32,17 +31,17 @@ export class Store {
     voicemail: new SvelteMap(),
     trunk: new SvelteMap(),
   }
-  /** By `kind/id`, entities that are gone at the front in the order they went. */
+  /** By `kind/id`, in the order they came. */
   #traces = new Map<string, Trace>()
   #tombstones = 0
 
   /** The images an event carries. */
-  applyEvent(topic: string, seq: number, items: Entity[]): void {
+  applyEvent(topic: string, seq: number, items: Item[]): void {
     for (const item of items) this.#apply(topic, seq, item)
   }
 
   /** All that `topic` holds at `seq`; what it held before and is not named has left it. */
-  applySnapshot(topic: string, seq: number, items: Entity[]): void {
+  applySnapshot(topic: string, seq: number, items: Item[]): void {
     const named = new Set<string>()
     for (const item of items) {
       named.add(keyOf(item))
@@ -63,29 +62,27 @@ export class Store {
     this.#tombstones = 0
   }
 
-  #apply(topic: string, seq: number, item: Entity): void {
-    const table = this.tables[item.kind] as SvelteMap<string, Entity> | undefined
+  #apply(topic: string, seq: number, item: Item): void {
+    const kind = item.kind === 'gone' ? item.of : item.kind
+    const table = this.tables[kind] as SvelteMap<string, Entity> | undefined
     if (!table || typeof item.id !== 'string' || typeof item.rev !== 'number') return
     const key = keyOf(item)
-    const trace = this.#traces.get(key)
-    if (trace) {
-      trace.topics.add(topic)
-      trace.seq = Math.max(trace.seq, seq)
-      if (item.rev <= trace.rev || trace.gone) return
-      trace.rev = item.rev
-    } else {
-      this.#traces.set(key, { rev: item.rev, seq, topics: new Set([topic]), gone: false })
-    }
-    if (item.gone) this.#bury(key)
-    else table.set(item.id, item)
+    const trace = this.#traces.get(key) ?? { rev: -1, seq, topics: new Set(), gone: false }
+    this.#traces.set(key, trace)
+    trace.topics.add(topic)
+    trace.seq = Math.max(trace.seq, seq)
+    if (item.rev <= trace.rev) return
+    trace.rev = item.rev
+    if (item.kind === 'gone') return this.#bury(key, trace)
+    if (trace.gone) this.#tombstones -= 1
+    trace.gone = false
+    table.set(item.id, item)
   }
 
-  #bury(key: string): void {
-    const trace = this.#traces.get(key)
-    if (!trace) return
-    trace.gone = true
+  #bury(key: string, trace: Trace): void {
     this.#drop(key)
-    this.#tombstones += 1
+    if (!trace.gone) this.#tombstones += 1
+    trace.gone = true
     if (this.#tombstones <= TOMBSTONES_MAX) return
     for (const [old, { gone }] of this.#traces) {
       if (!gone) continue
@@ -106,6 +103,6 @@ export class Store {
   }
 }
 
-function keyOf(item: Entity): string {
-  return `${item.kind}/${item.id}`
+function keyOf(item: Item): string {
+  return `${item.kind === 'gone' ? item.of : item.kind}/${item.id}`
 }

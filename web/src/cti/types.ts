@@ -1,154 +1,177 @@
 // The entities and frames of cti.v1, as the switch serves them.
 //
 // Entities come whole, each with a revision; snapshots and events carry the same shapes (docs: desktop.md §5).
-// Everything after `rev` that a server may leave out is optional here. Unknown fields and kinds are ignored.
+// Unknown fields and kinds are ignored.
 
 /** A moment: RFC 3339 text in UTC, or microseconds since the Unix epoch as the ledger writes them. */
 export type Stamp = string | number
 
 export type UserRole = 'agent' | 'supervisor' | 'admin' | 'integration'
 export type AgentState = 'signed_out' | 'not_ready' | 'ready' | 'offered' | 'talking' | 'wrap_up'
-export type CallState = 'ivr' | 'waiting' | 'offered' | 'dialing' | 'ringing' | 'talking' | 'held' | 'ended'
+export type CallState = 'ivr' | 'waiting' | 'offered' | 'ringing' | 'talking' | 'held' | 'ended'
+export type LegState = 'dialling' | 'ringing' | 'answered' | 'ended'
 
-export interface Base {
+interface Base {
   id: string
   /** Rises with every change; an image with an older one is stale. */
   rev: number
-  /** The entity is no more. */
-  gone?: boolean
 }
 
-/** The person signed in, and what the desktop needs to know of the plan. */
-export interface Me extends Base {
-  kind: 'me'
+/** The person signed in. */
+export interface Me {
+  user: string
   display: string
   role: UserRole
-  /** The account of the person's own desk phone. */
-  account?: string
-  language?: string
-  /** Not-ready reasons of the plan, in its order. */
+  language?: string | null
+  /** The account the sign-in page proposes. */
+  account?: string | null
+  /** Not-ready reasons of the plan, in its order; none: any text. */
   reasons?: string[]
 }
 
 export interface Agent extends Base {
   kind: 'agent'
-  display?: string
+  display: string
   state: AgentState
   /** The not-ready reason, or the wrap-up's queue. */
-  reason?: string
+  reason: string
   since: Stamp
-  /** When the state ends by itself. */
-  deadline?: Stamp
-  account?: string
-  /** Whether the account has a live registration; without one Ready is refused. */
-  registered?: boolean
-  link?: 'up' | 'lost'
-  call?: string
-  queues?: string[]
-  skills?: Record<string, number>
+  /** When the state ends by itself: wrap-up, offer. */
+  deadline: Stamp | null
+  /** The account signed in at. */
+  account: string | null
+  /** Whether a phone is registered there; without one Ready is refused. */
+  registered: boolean
+  /** Whether the desktop's link is live, or was never there. */
+  linked: boolean
+  /** The call offered, talked to or wrapped up. */
+  call: string | null
+  /** Levels 1 to 10 by skill. */
+  skills: Record<string, number>
 }
 
-export interface Address {
+/** A number and the name that came with it. */
+export interface Party {
+  /** E.164, a short number or an account; masked for roles that may not see numbers; empty where withheld. */
   number: string
-  name?: string
-  trunk?: string
-  account?: string
+  name: string
 }
 
 /** One past contact, as a card shows it. */
 export interface Contact {
   call: string
   at: Stamp
-  queue?: string | null
-  agent?: string | null
-  disposition?: string
-  notes?: string
+  queue: string | null
+  agent: string | null
+  disposition: string
+  notes: string
 }
 
 /** What the agent reads before answering. */
-export interface CustomerCard {
-  id?: string | null
+export interface Card {
+  id: string | null
   name: string
+  /** `platinum`, `gold`, `iron`, `lead`; empty where unknown. */
   tier: string
-  language?: string
+  language: string | null
   /** One line to greet by, by language: `en`, `zh`. */
-  greeting?: Record<string, string>
-  numbers?: string[]
-  attributes?: Record<string, string>
+  greeting: Record<string, string>
+  numbers: string[]
+  attributes: Record<string, string>
   /** Newest first. */
-  history?: Contact[]
-  contacts_this_month?: number
+  history: Contact[]
+  contacts_this_month: number
 }
 
-export interface IvrAnswer {
+/** One thing the caller told the IVR. */
+export interface Answer {
   at: Stamp
   name: string
   value: string
+}
+
+export interface Offer {
+  agent: string
+  leg: string
+  deadline: Stamp
+}
+
+/** One party's end of a call. */
+export interface Leg {
+  id: string
+  role: 'caller' | 'agent' | 'callee'
+  number: string
+  account: string | null
+  agent: string | null
+  state: LegState
+  since: Stamp
+  held: boolean
 }
 
 export interface Call extends Base {
   kind: 'call'
   state: CallState
   direction: 'inbound' | 'outbound' | 'internal'
-  from: Address
-  to: Address
-  /** When the call was accepted. */
-  at: Stamp
-  /** When its state began. */
+  from: Party
+  to: Party
   since: Stamp
-  queue?: string
-  agent?: string
-  /** The offer's end. */
-  deadline?: Stamp
-  waited_ms?: number
-  priority?: number
-  card?: CustomerCard
-  answers?: IvrAnswer[]
-  recording?: 'on' | 'masked' | 'off'
-  /** The draft of the wrap-up, as the switch keeps it. */
-  code?: string
-  notes?: string
+  answered: Stamp | null
+  ended: Stamp | null
+  customer: Card | null
+  answers: Answer[]
+  ivr: { dialplan: string; state: string } | null
+  queue: string | null
+  queue_since: Stamp | null
+  priority: number
+  offers: Offer[]
+  legs: Leg[]
+  recording: 'off' | 'on' | 'masked' | 'failed'
 }
 
+/** A queue with its figures since `since`. */
 export interface Queue extends Base {
   kind: 'queue'
-  open?: boolean
   waiting: number
-  /** When the longest waiting call entered. */
-  longest_since?: Stamp | null
-  ready: number
-  talking: number
-  wrap_up: number
-  not_ready: number
-  /** Today, in the queue's time zone. */
-  offered?: number
-  answered?: number
-  abandoned?: number
-  /** Share of calls answered within the target, 0–1. */
-  service_level?: number | null
-  target_ms?: number
-  asa_ms?: number | null
-  /** Wrap-up codes; empty: any text. */
+  /** Since when the call that waits longest has waited. */
+  longest_since: Stamp | null
+  since: Stamp
+  entered: number
+  answered: number
+  abandoned: number
+  moved: number
+  failed: number
+  answered_wait_ms: number
+  longest_wait_ms: number
+  /** Wrap-up codes of the plan; none: any text. */
   codes?: string[]
   code_required?: boolean
 }
 
+/** A call's stay in a queue; `id` is `queue/call`. */
 export interface Waiting extends Base {
   kind: 'waiting'
   queue: string
-  /** 1 is served next. */
-  position: number
+  call: string
+  since: Stamp
   priority: number
   tier: string
-  since: Stamp
-  from: Address
-  name?: string
+  from: Party
+  /** The name on the customer's card. */
+  name: string
+  /** Place and expected wait (from, to; seconds) as last announced to the caller. */
+  position: number
+  wait_s: [number, number] | null
+  /** Who it is offered to. */
+  offered: string[]
 }
 
+/** A message in a box; `id` is `box/message`, the path below `/api/voicemails/`. */
 export interface Voicemail extends Base {
   kind: 'voicemail'
   box: string
-  from: Address
+  message: string
+  call: string
+  from: Party
   at: Stamp
   seconds: number
 }
@@ -156,12 +179,21 @@ export interface Voicemail extends Base {
 export interface Trunk extends Base {
   kind: 'trunk'
   up: boolean
-  reason?: string
+  reason: string
+  since: Stamp
 }
 
-export type Entity = Me | Agent | Call | Queue | Waiting | Voicemail | Trunk
+/** The entity is no more, or no more ours to see. Newer images of the same id may follow. */
+export interface Gone extends Base {
+  kind: 'gone'
+  of: Kind
+}
+
+export type Entity = Agent | Call | Queue | Waiting | Voicemail | Trunk
 export type Kind = Entity['kind']
 export type Of<K extends Kind> = Extract<Entity, { kind: K }>
+/** What snapshots and events carry. */
+export type Item = Entity | Gone
 
 /** Orders and their arguments, `noun.verb` (the switch's `command` vocabulary). */
 export interface Orders {
@@ -199,9 +231,9 @@ export type ClientFrame =
   | { t: 'ping'; c: number }
 
 export type ServerFrame =
-  | { t: 'welcome'; session: string; epoch: string; seq: number; resumed: boolean; now: Stamp; me: Omit<Me, 'kind'> }
-  | { t: 'snap'; id?: string; topic: string; seq: number; items: Entity[] }
-  | { t: 'ev'; seq: number; prev: number; topic: string; name: string; at: Stamp; items: Entity[] }
+  | { t: 'welcome'; session: string; epoch: string; seq: number; resumed: boolean; now: Stamp; me: Me }
+  | { t: 'snap'; id?: string; topic: string; seq: number; items: Item[] }
+  | { t: 'ev'; seq: number; prev: number; topic: string; name: string; at: Stamp; items: Item[] }
   | { t: 'ok'; id: string; seq: number; call?: string }
   | { t: 'err'; id?: string; code: string; msg: string; retry?: boolean }
   | { t: 'pong'; c: number; s: Stamp }
