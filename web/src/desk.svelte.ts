@@ -100,6 +100,11 @@ class Desk {
     this.#leave(false)
   }
 
+  /** Follows who waits in each queue. */
+  followQueues(): void {
+    this.#client?.follow(this.queues.map((queue) => `queue:${queue.id}`))
+  }
+
   /** Gives an order and says so where it is refused. `null`: refused. */
   async order<N extends OrderName>(name: N, args: Orders[N]): Promise<Done | null> {
     try {

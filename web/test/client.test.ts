@@ -116,6 +116,14 @@ describe('the CTI client', () => {
     expect([...client.refused]).toEqual(['agent:me'])
   })
 
+  it('follows more topics without losing the link', () => {
+    goLive()
+    client.follow(['queue:support', 'agent:me'])
+    expect(socket().last('sub').topics).toEqual(['queue:support'])
+    expect(socket().count('sub')).toBe(2)
+    expect(client.link).toBe('live')
+  })
+
   it('asks to resync once when an event is missing, and takes the snapshot', () => {
     goLive()
     event(10, 12)
@@ -123,6 +131,7 @@ describe('the CTI client', () => {
     event(15, 17)
     event(18, 19)
     expect(socket().count('resync')).toBe(1)
+    socket().say({ t: 'resync', seq: 19 })
     snap(19)
     event(19, 20)
     expect(socket().count('resync')).toBe(1)
@@ -130,7 +139,16 @@ describe('the CTI client', () => {
     expect(socket().count('resync')).toBe(2)
   })
 
-  it('does not take an event doubled, or covered by a snapshot, for a gap', () => {
+  it('takes snapshots the switch sends of itself to a client that fell behind', () => {
+    goLive()
+    socket().say({ t: 'resync', seq: 40 })
+    snap(40, 'talking')
+    event(40, 41)
+    expect(socket().count('resync')).toBe(0)
+    expect(client.link).toBe('live')
+  })
+
+  it('does not take an event doubled, or a snapshot between two, for a gap', () => {
     goLive()
     event(10, 12)
     event(10, 12)
@@ -194,6 +212,17 @@ describe('the CTI client', () => {
     await expect(held).resolves.toMatchObject({ seq: 11 })
   })
 
+  it('does not give an order twice when its session is gone', async () => {
+    goLive()
+    const dialled = client.order('call.dial', { to: '1002' }).catch((refusal: Refusal) => refusal.code)
+    socket().lose()
+    await vi.advanceTimersByTimeAsync(300)
+    socket().open()
+    welcome({ session: 's2' })
+    expect(socket().count('cmd')).toBe(0)
+    expect(await dialled).toBe('link.timeout')
+  })
+
   it('gives an order up after eight seconds, and refuses one without a link', async () => {
     goLive()
     const late = client.order('agent.ready', {}).catch((refusal: Refusal) => refusal.code)
@@ -245,11 +274,11 @@ describe('the CTI client', () => {
     goLive()
     const { c } = socket().last('ping')
     await vi.advanceTimersByTimeAsync(100)
-    socket().say({ t: 'pong', c, s: new Date(Date.now() + 5_000).toISOString() })
+    socket().say({ t: 'pong', c, s: Date.now() + 5_000 })
     expect(client.offsetMs).toBe(5_050)
     await vi.advanceTimersByTimeAsync(21_000)
     const slow = socket().last('ping').c - 1_900
-    socket().say({ t: 'pong', c: slow, s: new Date(Date.now() + 9_000).toISOString() })
+    socket().say({ t: 'pong', c: slow, s: Date.now() + 9_000 })
     expect(client.offsetMs).toBe(5_050)
   })
 

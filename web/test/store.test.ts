@@ -20,7 +20,7 @@ function agent(id: string, rev: number, state: Agent['state'] = 'ready'): Agent 
 
 function waiting(id: string, rev: number): Item {
   const rest = { call: id, name: '', wait_s: null, offered: [], from: { number: '', name: '' } }
-  return { kind: 'waiting', id, rev, queue: 'support', position: 1, priority: 0, tier: '', since: 0, ...rest }
+  return { kind: 'waiting', id, rev, queue: 'support', position: 1, priority: 0, tier: '', since: '', ...rest }
 }
 
 function left(id: string, rev: number): Item {
@@ -100,6 +100,16 @@ describe('the store', () => {
     store.applyEvent('queues', 5, [left('c', 3)])
     store.applyEvent('queues', 6, [waiting('c', 6)])
     expect(store.tables.waiting.has('c')).toBe(true)
+  })
+
+  it('keeps a call that left our own topic and stays in the supervisors’, whichever is heard first', () => {
+    for (const order of [0, 1]) {
+      const store = new Store()
+      const frames = [() => store.applyEvent('agent:me', 7, [left('c', 7)]), () => store.applyEvent('calls', 7, [waiting('c', 7)])]
+      frames[order]?.()
+      frames[1 - order]?.()
+      expect(store.tables.waiting.has('c')).toBe(true)
+    }
   })
 
   it('drops what a snapshot no longer names, but not what came after it', () => {

@@ -1,8 +1,8 @@
 // The conversation with the switch on `/cti`: hello and resume, subscriptions, orders with their answers, the clock.
 //
-// A socket that breaks is opened again, with the place where we stopped; the switch then sends what we missed, or says
-// that it cannot, and we take fresh snapshots. Orders under way are sent again under their old id, which the switch
-// takes only once. Nothing here knows the screen: `test/client.test.ts` drives it with a socket made of arrays.
+// A socket that breaks is opened again, with the place where we stopped. The switch then sends what we missed, and takes
+// orders under way again under their old ids, which count once; or it says that it cannot, and we take fresh snapshots
+// and give the orders up. Nothing here knows the screen: `test/client.test.ts` drives it with a socket made of arrays.
 
 import type { Store } from './store'
 import { type ClientFrame, type OrderName, type Orders, type Resume, type ServerFrame, stampMs } from './types'
@@ -55,7 +55,7 @@ export interface ClientOptions {
   random?: () => number
 }
 
-/** An order is given up after this. The switch keeps ids for 60 s, so a resend within it is safe. */
+/** An order is given up after this; a session knows its orders' ids for longer, so a resend within it is safe. */
 const ORDER_TIMEOUT_MS = 8_000
 const PING_EVERY_MS = 20_000
 /** Silence after which the socket counts as dead: two pings and a little. */
@@ -113,6 +113,13 @@ export class Client {
   start(topics: string[]): void {
     this.#topics = topics
     this.#open()
+  }
+
+  /** Subscribes to more, now and after every reconnection. */
+  follow(topics: string[]): void {
+    const more = topics.filter((topic) => !this.#topics.includes(topic))
+    this.#topics = [...this.#topics, ...more]
+    if (this.#link === 'live') this.#subscribe(more)
   }
 
   /** Closes for good. */
@@ -215,9 +222,9 @@ export class Client {
       case 'err':
         return this.#onError(frame)
       case 'pong':
-        return this.#onPong(frame.c, stampMs(frame.s))
+        return this.#onPong(frame.c, frame.s)
       case 'resync':
-        return this.#resync()
+        return this.#onResync(frame.seq)
     }
   }
 
@@ -230,44 +237,53 @@ export class Client {
     const seq = frame.resumed && this.#resume ? this.#resume.seq : frame.seq
     this.#resume = { session: frame.session, epoch: frame.epoch, seq }
     this.#options.onWelcome?.(frame)
-    if (!frame.resumed) this.#subscribe()
+    if (frame.resumed) {
+      for (const { frame: order } of this.#pending.values()) this.#send(order)
+    } else {
+      // Another session does not know the ids of orders: given again, an order might be done twice.
+      this.#failAll('link.timeout', 'The link broke before the switch answered.')
+      this.#subscriptions.clear()
+      this.#awaited.clear()
+      this.#subscribe(this.#topics)
+    }
     this.#setLinkWhenComplete()
-    for (const { frame: order } of this.#pending.values()) this.#send(order)
     this.#ping()
   }
 
-  /** Asks for snapshots of everything, one topic at a time: the switch may refuse one. */
-  #subscribe(): void {
-    this.#awaited = new Set(this.#topics)
-    this.#subscriptions.clear()
-    for (const topic of this.#topics) {
+  /** Asks for snapshots, one topic at a time: the switch may refuse one. */
+  #subscribe(topics: string[]): void {
+    for (const topic of topics) {
       const id = this.#id()
+      this.#awaited.add(topic)
       this.#subscriptions.set(id, topic)
       this.#send({ t: 'sub', id, topics: [topic] })
     }
   }
 
-  #resync(): void {
+  #askToResync(): void {
     if (this.#resyncing) return
     this.#resyncing = true
-    this.#awaited = new Set(this.#topics.filter((topic) => !this.refused.has(topic)))
     this.#send({ t: 'resync' })
+  }
+
+  #onResync(seq: number): void {
+    this.#resyncing = false
+    if (this.#resume) this.#resume.seq = seq
+    this.#awaited = new Set(this.#topics.filter((topic) => !this.refused.has(topic)))
   }
 
   #onSnapshot(frame: Extract<ServerFrame, { t: 'snap' }>): void {
     this.#options.store.applySnapshot(frame.topic, frame.seq, frame.items)
-    this.#advance(frame.seq)
     this.#awaited.delete(frame.topic)
-    if (this.#awaited.size === 0) this.#resyncing = false
     this.#setLinkWhenComplete()
   }
 
   #onEvent(frame: Extract<ServerFrame, { t: 'ev' }>): void {
-    const mine = this.#resume?.seq ?? 0
     this.#options.store.applyEvent(frame.topic, frame.seq, frame.items)
-    // A `prev` below ours is covered by a snapshot we have; one above it names an event we never saw.
-    if (frame.prev > mine) this.#resync()
-    this.#advance(frame.seq)
+    if (!this.#resume || frame.seq <= this.#resume.seq) return
+    // `prev` names an event we never saw.
+    if (frame.prev !== this.#resume.seq) this.#askToResync()
+    this.#resume.seq = frame.seq
   }
 
   #onError(frame: Extract<ServerFrame, { t: 'err' }>): void {
@@ -292,10 +308,6 @@ export class Client {
 
   #failAll(code: string, message: string): void {
     for (const id of [...this.#pending.keys()]) this.#settle(id, (order) => order.reject(new Refusal(code, message)))
-  }
-
-  #advance(seq: number): void {
-    if (this.#resume) this.#resume.seq = Math.max(this.#resume.seq, seq)
   }
 
   #ping(): void {

@@ -2,6 +2,7 @@
 //
 // One rule does it all: an image with a newer `rev` replaces the one we hold. Frames may therefore come twice or out
 // of order and the end is the same (test/store.test.ts). A snapshot also says what its topic holds no more.
+// A call that leaves one topic may stay in another: at the same `rev`, an image outweighs a tombstone.
 
 import { SvelteMap } from 'svelte/reactivity'
 import type { Entity, Item, Kind, Of } from './types'
@@ -10,8 +11,8 @@ type Tables = { [K in Kind]: SvelteMap<string, Of<K>> }
 
 /** What we know of an entity beside its image. */
 interface Trace {
-  /** Revision of the newest image, kept when the entity is gone so that a late image does not bring it back. */
-  rev: number
+  /** Rank of the newest item, kept when the entity is gone so that a late image does not bring it back. */
+  rank: number
   /** Position of the newest frame that named it. */
   seq: number
   /** The topics that hold it. */
@@ -67,12 +68,12 @@ export class Store {
     const table = this.tables[kind] as SvelteMap<string, Entity> | undefined
     if (!table || typeof item.id !== 'string' || typeof item.rev !== 'number') return
     const key = keyOf(item)
-    const trace = this.#traces.get(key) ?? { rev: -1, seq, topics: new Set(), gone: false }
+    const trace = this.#traces.get(key) ?? { rank: -1, seq, topics: new Set(), gone: false }
     this.#traces.set(key, trace)
     trace.topics.add(topic)
     trace.seq = Math.max(trace.seq, seq)
-    if (item.rev <= trace.rev) return
-    trace.rev = item.rev
+    if (rankOf(item) <= trace.rank) return
+    trace.rank = rankOf(item)
     if (item.kind === 'gone') return this.#bury(key, trace)
     if (trace.gone) this.#tombstones -= 1
     trace.gone = false
@@ -105,4 +106,8 @@ export class Store {
 
 function keyOf(item: Item): string {
   return `${item.kind === 'gone' ? item.of : item.kind}/${item.id}`
+}
+
+function rankOf(item: Item): number {
+  return 2 * item.rev + (item.kind === 'gone' ? 0 : 1)
 }

@@ -3,8 +3,8 @@
 // Entities come whole, each with a revision; snapshots and events carry the same shapes (docs: desktop.md §5).
 // Unknown fields and kinds are ignored.
 
-/** A moment: RFC 3339 text in UTC, or microseconds since the Unix epoch as the ledger writes them. */
-export type Stamp = string | number
+/** A moment: RFC 3339 in UTC with milliseconds. */
+export type Stamp = string
 
 export type UserRole = 'agent' | 'supervisor' | 'admin' | 'integration'
 export type AgentState = 'signed_out' | 'not_ready' | 'ready' | 'offered' | 'talking' | 'wrap_up'
@@ -220,6 +220,7 @@ export type OrderName = keyof Orders
 export interface Resume {
   session: string
   epoch: string
+  /** The last event seen. */
   seq: number
 }
 
@@ -236,11 +237,12 @@ export type ServerFrame =
   | { t: 'ev'; seq: number; prev: number; topic: string; name: string; at: Stamp; items: Item[] }
   | { t: 'ok'; id: string; seq: number; call?: string }
   | { t: 'err'; id?: string; code: string; msg: string; retry?: boolean }
-  | { t: 'pong'; c: number; s: Stamp }
-  | { t: 'resync' }
+  /** `s` is the switch's time, milliseconds since the Unix epoch. */
+  | { t: 'pong'; c: number; s: number }
+  /** Snapshots of all topics follow; the next event's `prev` is this `seq`. */
+  | { t: 'resync'; seq: number }
 
 /** Milliseconds since the Unix epoch; NaN for what is no moment. */
 export function stampMs(stamp: Stamp | null | undefined): number {
-  if (typeof stamp === 'number') return stamp / 1000
   return stamp ? Date.parse(stamp) : Number.NaN
 }

@@ -2,7 +2,7 @@
 
 import type { Stamp } from '../cti/types'
 import { stampMs } from '../cti/types'
-import { prefs } from '../prefs.svelte'
+import { type Language, prefs } from '../prefs.svelte'
 import { en, type Messages } from './en'
 import { zhCN } from './zh-CN'
 
@@ -13,6 +13,10 @@ class I18n {
   readonly #clock = $derived(new Intl.DateTimeFormat(prefs.language, { hour: '2-digit', minute: '2-digit', hour12: false }))
   readonly #day = $derived(new Intl.DateTimeFormat(prefs.language, { month: 'short', day: 'numeric' }))
   readonly #percent = $derived(new Intl.NumberFormat(prefs.language, { style: 'percent', maximumFractionDigits: 0 }))
+
+  get language(): Language {
+    return prefs.language
+  }
 
   /** `m:ss`, or `h:mm:ss` from an hour on. */
   duration(ms: number): string {
