@@ -2,6 +2,7 @@
 
 pub mod answers;
 pub mod clock;
+pub mod bus;
 pub mod fold;
 pub mod media_thread;
 pub mod recording_thread;
