@@ -27,13 +27,12 @@ use crate::runtime::fold::EventFold;
 use crate::runtime::media_thread::{MediaSetup, MediaThread};
 use crate::runtime::recording_thread::RecordingThread;
 use crate::runtime::switch_thread::{self, Outlets, SwitchHandle};
-use crate::store::ledger::{LedgerReader, SegmentLedger};
-use crate::store::sled::{Opened, SledView};
-use crate::store::view::{catch_up, key};
+use crate::store::ledger::LedgerReader;
 use crate::store::writer::{Health, Report, Writer, WriterSettings};
 use crate::store::{Ledger, View};
-use crate::switch::{Boot, Counts, Edition, EngineId, Input, Levels, Roster, StoreHealth};
+use crate::switch::{Boot, Counts, Edition, EngineId, Input, Levels, StoreHealth};
 
+use super::store::Store;
 use super::{REFUSED, addresses, edition};
 
 /// Events a subscriber may lag behind before it misses some and starts from a snapshot.
@@ -137,7 +136,8 @@ pub async fn start(edition: watch::Receiver<Arc<Edition>>) -> anyhow::Result<Run
     let clock = SystemClock::start();
     let seed = u64::from_ne_bytes(random()?);
     let epoch: Epoch = IdSource::from_seed(seed ^ 0x5eed).next(clock.now());
-    let store = open_store(Path::new(&*plan.store.path), epoch)?;
+    let store = Store::open(Path::new(&*plan.store.path), epoch, |seq| tracing::info!(%seq, "rebuilding the view"))?;
+    let (closing, roster, bindings) = (store.fold.close_open(), store.roster()?, store.bindings()?);
     let bound = Bound::open(&addresses::listens(&plan)?)?;
     let listeners = bound.listeners();
 
@@ -161,18 +161,18 @@ pub async fn start(edition: watch::Receiver<Arc<Edition>>) -> anyhow::Result<Run
     }
     let engines = Arc::new(engines);
 
-    let writer = start_writer(&plan, store.ledger, store.view.clone(), store.fold, &switch, applied_to, health_to)?;
+    let writer = start_writer(&plan, Box::new(store.ledger), store.view.clone(), store.fold, &switch, applied_to, health_to)?;
     let net = bound.start(net_sink(&switch))?;
     let answers = Answers::new(store.view.clone(), clock, plan.time_zone.clone(), plan.language.clone())?;
     let boot = Boot {
         now: clock.now(),
         epoch,
         edition: first,
-        roster: store.roster,
+        roster,
         listeners: listeners.clone(),
         last: store.last,
-        closing: store.closing,
-        bindings: store.bindings,
+        closing,
+        bindings,
         seed,
         secrets: SecretSource::from_key(random()?),
         rethrow: false,
@@ -231,65 +231,6 @@ pub async fn start(edition: watch::Receiver<Arc<Edition>>) -> anyhow::Result<Run
         recorder,
         thread,
     })
-}
-
-/// The store as a start finds it.
-struct Store {
-    ledger: Box<dyn Ledger>,
-    reader: LedgerReader,
-    view: Arc<dyn View>,
-    fold: Arc<EventFold>,
-    last: Seq,
-    closing: Vec<(crate::ids::CallId, crate::event::Fact)>,
-    roster: Roster,
-    bindings: Vec<(crate::ids::AccountName, crate::sip::registrar::Binding)>,
-}
-
-fn open_store(path: &Path, epoch: Epoch) -> anyhow::Result<Store> {
-    std::fs::create_dir_all(path).with_context(|| format!("the store {} cannot be made", path.display()))?;
-    let ledger = SegmentLedger::open(path.join("ledger"), epoch)?;
-    let (view, opened) = SledView::open(&path.join("view"))?;
-    if let Opened::Replaced { remains, reason } = opened {
-        tracing::warn!(%reason, remains = %remains.display(), "the view did not open and is rebuilt from the ledger");
-    }
-    let fold = EventFold::resume(&view)?;
-    let caught = catch_up(&ledger, &view, &fold, |seq| tracing::info!(%seq, "rebuilding the view"))?;
-    tracing::info!(records = caught.records, position = %caught.position, "the view is up to date");
-    let closing = fold.close_open();
-    let roster = Roster {
-        users: rows(&view, &key::users(), |user: &crate::crm::User| user.name.clone())?,
-        accounts: rows(&view, &key::accounts(), |account: &crate::crm::SipAccount| account.name.clone())?,
-        profiles: rows(&view, &key::agents(), |profile: &crate::crm::AgentProfile| profile.user.clone())?,
-    };
-    let bindings = view
-        .range(&key::registrations(), None, crate::limits::store::VIEW_PAGE_ROWS)?
-        .iter()
-        .filter_map(|row| serde_json::from_slice(&row.value).ok())
-        .collect();
-    let last = ledger.next_seq().prev();
-    let (reader, view, fold): (_, Arc<dyn View>, _) = (ledger.reader(), Arc::new(view), Arc::new(fold));
-    Ok(Store { ledger: Box::new(ledger), reader, view, fold, last, closing, roster, bindings })
-}
-
-/// All rows under a prefix, read as one kind of record.
-fn rows<K: Ord, T: serde::de::DeserializeOwned>(
-    view: &dyn View,
-    prefix: &[u8],
-    name: impl Fn(&T) -> K,
-) -> anyhow::Result<std::collections::BTreeMap<K, T>> {
-    let mut found = std::collections::BTreeMap::new();
-    let mut after: Option<Vec<u8>> = None;
-    loop {
-        let page = view.range(prefix, after.as_deref(), 1_000)?;
-        for row in &page {
-            let record: T = serde_json::from_slice(&row.value).context("a row of the view cannot be read")?;
-            found.insert(name(&record), record);
-        }
-        match page.last() {
-            Some(last) => after = Some(last.key.clone()),
-            None => return Ok(found),
-        }
-    }
 }
 
 fn start_writer(
