@@ -15,6 +15,7 @@ mod serve;
 mod store;
 mod table;
 mod tables;
+mod times;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;

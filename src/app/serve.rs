@@ -161,7 +161,8 @@ pub async fn start(edition: watch::Receiver<Arc<Edition>>) -> anyhow::Result<Run
     }
     let engines = Arc::new(engines);
 
-    let writer = start_writer(&plan, Box::new(store.ledger), store.view.clone(), store.fold, &switch, applied_to, health_to)?;
+    let writer =
+        start_writer(&plan, Box::new(store.ledger), store.view.clone(), store.fold, &switch, applied_to, health_to)?;
     let net = bound.start(net_sink(&switch))?;
     let answers = Answers::new(store.view.clone(), clock, plan.time_zone.clone(), plan.language.clone())?;
     let boot = Boot {

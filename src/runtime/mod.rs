@@ -1,8 +1,8 @@
 //! Threads: the switch's, the media engines', and the bus between them and everyone else.
 
 pub mod answers;
-pub mod clock;
 pub mod bus;
+pub mod clock;
 pub mod fold;
 pub mod media_thread;
 pub mod recording_thread;
