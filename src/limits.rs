@@ -133,16 +133,23 @@ pub mod net {
 
 /// Metrics, logs, ladders: [`crate::observe`].
 pub mod observe {
-    /// Messages kept of one call. Past it the oldest but the first few go, and the ladder says how many.
+    /// Messages kept of one call. Past it the oldest go, but for the first few, and the ladder says how many.
     pub const LADDER_MESSAGES: usize = 256;
+    /// The first few: how the call came about.
+    pub const LADDER_OPENING: usize = 32;
+    /// Parties of one ladder with a name of their own. Past it further ones go by their address.
+    pub const LADDER_PARTIES: usize = 32;
     /// Bytes kept of one message.
     pub const LADDER_MESSAGE_BYTES: usize = 8 * 1024;
-    /// Bytes of all ladders, running calls and ended ones. Past it the ladders of the longest ended go, then those of the oldest calls.
+    /// Bytes of all ladders, running calls and ended ones. Past it the ladders of the longest ended go, then
+    /// those of the oldest running calls.
     pub const LADDER_BYTES: usize = 64 << 20;
     /// Ladders of ended calls. Past it the longest ended goes.
     pub const LADDERS_ENDED: usize = 10_000;
-    /// Values that one label of a metric takes. Past it further ones are counted as `other`.
-    pub const LABEL_VALUES: usize = 1_000;
+    /// Series of one metric. Past it further label values are counted as `other`.
+    pub const LABEL_VALUES: usize = 2_000;
+    /// Running calls that the metrics follow. Past it a call's duration and waiting are not counted, everything else is.
+    pub const CALLS_FOLLOWED: usize = 20_000;
 }
 
 /// Session descriptions. Past any of them the description is unreadable: 400 to an INVITE, a failed call from an answer.
