@@ -78,6 +78,10 @@ pub mod crm {
     pub const CRM_CANDIDATES: usize = 20;
     /// Skills of one agent.
     pub const AGENT_SKILLS: usize = 64;
+    /// Bytes of a user's password. NIST SP 800-63B §3.1.1.2 asks for 8 at least; the upper bound keeps a form from
+    /// costing a minute.
+    pub const PASSWORD_BYTES_MIN: usize = 8;
+    pub const PASSWORD_BYTES_MAX: usize = 256;
 }
 
 /// The SIP codec. They hold before any typed view reads, so that a hostile message costs microseconds.

@@ -16,6 +16,7 @@ mod serve;
 mod store;
 mod table;
 mod tables;
+mod times;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;

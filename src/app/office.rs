@@ -68,8 +68,15 @@ impl<V: View + ?Sized> Rows for V {
 #[serde(tag = "change", rename_all = "snake_case")]
 pub enum Change {
     /// `key` is the record's name or id; the record's shape is that of `crm`.
-    Save { kind: RecordKind, key: String, record: serde_json::Value },
-    Remove { kind: RecordKind, key: String },
+    Save {
+        kind: RecordKind,
+        key: String,
+        record: serde_json::Value,
+    },
+    Remove {
+        kind: RecordKind,
+        key: String,
+    },
 }
 
 impl Change {

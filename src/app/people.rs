@@ -273,11 +273,7 @@ fn list_accounts(args: &Args, office: &Office) -> anyhow::Result<ExitCode> {
 }
 
 /// What can be told of an account: its secrets stay in the store, so this is for reading, not for importing.
-fn export_accounts(
-    office: &Office,
-    file: Option<&std::path::PathBuf>,
-    format: FileFormat,
-) -> anyhow::Result<ExitCode> {
+fn export_accounts(office: &Office, file: Option<&std::path::PathBuf>, format: FileFormat) -> anyhow::Result<ExitCode> {
     let rows = account_rows(office)?;
     tables::write(file, format, |format| match format {
         FileFormat::Json => Ok(format!("{}\n", serde_json::to_string_pretty(&rows)?)),

@@ -13,7 +13,7 @@ use crate::config::report;
 use crate::finding::{Finding, Severity, Source};
 use crate::limits::crm::IMPORT_BYTES;
 
-use super::{Rejected, REFUSED, say, say_json, serve};
+use super::{REFUSED, Rejected, say, say_json, serve};
 
 /// A text to import, and what it is written in.
 pub struct Text {
