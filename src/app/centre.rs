@@ -131,7 +131,8 @@ pub async fn start(edition: watch::Receiver<Arc<Edition>>) -> anyhow::Result<Run
     }
     let engines = Arc::new(engines);
 
-    let writer = start_writer(&plan, Box::new(store.ledger), store.view.clone(), store.fold, &switch, applied_to, health_to)?;
+    let writer =
+        start_writer(&plan, Box::new(store.ledger), store.view.clone(), store.fold, &switch, applied_to, health_to)?;
     let net = bound.start(net_sink(&switch))?;
     let answers = Answers::new(store.view.clone(), clock, plan.time_zone.clone(), plan.language.clone())?;
     let boot = Boot {
@@ -215,7 +216,7 @@ fn desk_start(store: &Store, roster: &Roster, edition: &Edition, clock: SystemCl
         agents: agents.collect(),
         queues: edition.plan.queues.keys().cloned().collect(),
         trunks: edition.plan.trunks.keys().cloned().collect(),
-        voicemails: records::<VoicemailRow>(store.view.as_ref(), b"v/")?,
+        voicemails: records::<VoicemailRow>(&store.view, b"v/")?,
         phones: bindings.into_iter().map(|(account, binding)| (account, binding.contact)).collect(),
     })
 }
@@ -344,9 +345,10 @@ impl Centre for House {
                 let mut applied = self.applied.clone();
                 let wait = applied.wait_for(|seq| *seq >= done.seq);
                 let late = |_| Refusal::later("store.slow", "It is accepted, but the disk has not confirmed it yet.");
-                tokio::time::timeout(SAVED_WITHIN, wait).await.map_err(late)?.map_err(|_| {
-                    Refusal::later("system.stopped", "The exchange is stopping.")
-                })?;
+                tokio::time::timeout(SAVED_WITHIN, wait)
+                    .await
+                    .map_err(late)?
+                    .map_err(|_| Refusal::later("system.stopped", "The exchange is stopping."))?;
             }
             Ok(done)
         })
@@ -376,7 +378,14 @@ impl Centre for House {
     fn ladder(&self, call: CallId) -> Option<Vec<LadderMessage>> {
         locked(&self.ladders).get(call).map(|ladder| {
             let messages = ladder.messages();
-            messages.map(|(at, direction, peer, bytes)| LadderMessage { at, sent: direction == Direction::Sent, peer, bytes }).collect()
+            messages
+                .map(|(at, direction, peer, bytes)| LadderMessage {
+                    at,
+                    sent: direction == Direction::Sent,
+                    peer,
+                    bytes,
+                })
+                .collect()
         })
     }
 

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -20,6 +21,7 @@ use crate::runtime::switch_thread::SwitchHandle;
 use crate::switch::{Edition, Input};
 
 use super::centre::{Running, start};
+use super::control::{Access, Door};
 use super::{REFUSED, edition};
 
 pub fn run(args: &Args, options: &Serve) -> anyhow::Result<ExitCode> {
@@ -50,10 +52,19 @@ async fn serve(
     reloader: Reloader<crate::config::compose::BookReader<edition::Catalogue>>,
 ) -> anyhow::Result<()> {
     let (editions, edition_now) = watch::channel(Arc::new(edition));
+    let store_path = edition_now.borrow().plan.store.path.clone();
     let running = start(edition_now).await?;
     for listener in &running.listeners {
         tracing::info!(%listener.transport, address = %listener.local, "taking SIP");
     }
+    let access = Access {
+        switch: running.house.switch.clone(),
+        view: running.house.view.clone(),
+        applied: running.house.applied.clone(),
+        before: running.before,
+    };
+    let door = Door::open(Path::new(&*store_path)).context("the control socket cannot be opened")?;
+    let door = tokio::spawn(door.serve(access));
     let (reload, requests) = ReloadHandle::new();
     let (switch, config) = (running.house.switch.clone(), config.to_owned());
     tokio::spawn(watch_files(reloader, requests, move |_, outcome| {
@@ -61,6 +72,7 @@ async fn serve(
     }));
     let served = stop_when_told(running).await;
     drop(reload);
+    door.abort();
     served
 }
 
