@@ -198,7 +198,9 @@ impl FromStr for Salutation {
 
 /// How much a customer's business counts, decided by the company's own record of them. The default is `Iron`:
 /// someone on file whom nobody has graded; `Lead` has bought little or nothing yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Tier {
     Lead,

@@ -51,11 +51,7 @@ impl Identity {
 }
 
 /// The middleware of one route.
-pub async fn guard(
-    State((site, access)): State<(Arc<Site>, Access)>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+pub async fn guard(State((site, access)): State<(Arc<Site>, Access)>, mut request: Request, next: Next) -> Response {
     let from = address_of(request.extensions().get::<ConnectInfo<SocketAddr>>());
     request.extensions_mut().insert(PeerAddress(from));
     let unsafe_method = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);

@@ -20,8 +20,14 @@ pub enum ClientFrame {
     /// The first frame.
     Hello(Hello),
     /// Adds topics; each is answered by a `snap`.
-    Sub { id: String, topics: Vec<String> },
-    Unsub { id: String, topics: Vec<String> },
+    Sub {
+        id: String,
+        topics: Vec<String>,
+    },
+    Unsub {
+        id: String,
+        topics: Vec<String>,
+    },
     /// Asks for fresh snapshots of all topics: an event's `prev` was not the last one seen.
     Resync {},
     /// An order, as `POST /api/cmd/{name}` takes it.
@@ -35,7 +41,9 @@ pub enum ClientFrame {
         if_rev: Option<Seq>,
     },
     /// Measures the clock's offset.
-    Ping { c: f64 },
+    Ping {
+        c: f64,
+    },
 }
 
 /// The first frame of a client.

@@ -586,14 +586,7 @@ impl Desk {
 
     // -- records people keep -----------------------------------------------------------------------------------------
 
-    fn on_saved(
-        &mut self,
-        kind: RecordKind,
-        name: &str,
-        record: &serde_json::Value,
-        at: Time,
-        touched: &mut Touched,
-    ) {
+    fn on_saved(&mut self, kind: RecordKind, name: &str, record: &serde_json::Value, at: Time, touched: &mut Touched) {
         let name = UserName::new(name);
         let seq = self.seq;
         match kind {
