@@ -59,9 +59,11 @@ class Desk {
     return [...this.store.tables.call.values()]
   }
 
-  /** Whether a live leg of the call is ours. A leg of our account is: we dialled it at our phone. */
+  /** Whether a live leg of the call is ours, not merely rung by an offer. A leg of our account is: we dialled at it. */
   #isOn(call: Call): boolean {
-    return call.legs.some((leg) => leg.state !== 'ended' && (leg.agent === this.me?.user || isOurAccount(leg, this.agent)))
+    const isOffered = (leg: Leg) => call.offers.some((offer) => offer.leg === leg.id)
+    const isOurs = (leg: Leg) => leg.agent === this.me?.user || isOurAccount(leg, this.agent)
+    return call.legs.some((leg) => leg.state !== 'ended' && isOurs(leg) && !isOffered(leg))
   }
 
   constructor() {
