@@ -13,12 +13,16 @@ const MIME = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.
 const CSP =
   "default-src 'self'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; media-src 'self' blob:; frame-ancestors 'none'; base-uri 'none'"
 const RING_MAX = 2000
+const SESSION_MS = 12 * 3_600_000
 
 /** Starts the server; `port` 0 takes a free one. Gives the centre and ways to hurt the link. */
-export async function startFake({ port = 0, centre = new Centre() } = {}) {
+export async function startFake({ port = 0, centre = new Centre(), sessionMs = SESSION_MS } = {}) {
   const tokens = new Map()
   const sessions = new Map()
   let nextSession = 1
+  let renewals = 0
+  let expires = centre.now() + sessionMs
+  const sessionOf = (user) => ({ me: centre.me(user), expires: new Date(expires).toISOString() })
 
   const server = createServer((request, response) => {
     const url = new URL(request.url, 'http://localhost')
@@ -29,7 +33,12 @@ export async function startFake({ port = 0, centre = new Centre() } = {}) {
     }
     if (url.pathname === '/api/demo') return json(200, centre.hints())
     if (url.pathname === '/api/session') {
-      if (request.method === 'GET') return user ? json(200, centre.me(user)) : json(401, { code: 'session.none', msg: 'Sign in.' })
+      if (request.method === 'GET') return user ? json(200, sessionOf(user)) : json(401, { code: 'session.none', msg: 'Sign in.' })
+      if (request.method === 'PUT') {
+        renewals += 1
+        expires = centre.now() + SESSION_MS
+        return json(200, sessionOf(user))
+      }
       if (request.method === 'DELETE') {
         tokens.delete(tokenOf(request))
         return json(204)
@@ -39,10 +48,10 @@ export async function startFake({ port = 0, centre = new Centre() } = {}) {
         if (!me) return json(401, { code: 'session.refused', msg: 'Wrong user or password.' })
         const token = crypto.randomUUID()
         tokens.set(token, name)
-        return json(200, me, { 'Set-Cookie': `session=${token}; HttpOnly; SameSite=Strict; Path=/` })
+        return json(200, sessionOf(name), { 'Set-Cookie': `session=${token}; HttpOnly; SameSite=Strict; Path=/` })
       })
     }
-    if (/^\/api\/voicemails\/.+\/audio$/.test(url.pathname)) {
+    if (/^\/api\/voicemails\/[^/]+\/[^/]+$/.test(url.pathname)) {
       response.writeHead(200, { 'Content-Type': 'audio/wav' })
       return response.end(tone(440, 3))
     }
@@ -124,6 +133,7 @@ export async function startFake({ port = 0, centre = new Centre() } = {}) {
   return {
     centre,
     url: `http://127.0.0.1:${server.address().port}`,
+    renewals: () => renewals,
     /** Breaks every socket, as a network does. */
     breakLinks: () => sockets.clients.forEach((ws) => ws.terminate()),
     /** The next events are lost on their way. */

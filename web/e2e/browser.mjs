@@ -14,8 +14,8 @@ export function launch() {
 }
 
 /** A fresh centre and a fresh page at its door. Faults of the page are collected and fail `finish`. */
-export async function visit(browser, { language = 'en', theme = 'light', width = 1366, height = 768, furnish = () => {} } = {}) {
-  const fake = await startFake()
+export async function visit(browser, { language = 'en', theme = 'light', width = 1366, height = 768, furnish = () => {}, sessionMs } = {}) {
+  const fake = await startFake({ sessionMs })
   furnish(fake.centre)
   const context = await browser.newContext({ viewport: { width, height }, locale: language, reducedMotion: 'reduce' })
   await context.addInitScript(
@@ -32,7 +32,7 @@ export async function visit(browser, { language = 'en', theme = 'light', width =
   page.on('console', (message) => {
     const text = message.text()
     // The browser itself reports the refusals that the page expects.
-    if (message.type() === 'error' && !/401|WebSocket connection|ERR_CONNECTION/.test(text)) faults.push(text)
+    if (message.type() === 'error' && !/401|WebSocket connection|ERR_CONNECTION|ERR_INTERNET_DISCONNECTED/.test(text)) faults.push(text)
   })
   await page.goto(fake.url)
   const finish = async () => {

@@ -72,6 +72,15 @@ describe('signing in', () => {
       await page.getByText('Your session has ended. Sign in again.').waitFor()
     }))
 
+  it('renews a session that is about to end', () =>
+    with_({ sessionMs: 600_000 }, async ({ page, fake }) => {
+      const renewed = page.waitForResponse((response) => response.request().method() === 'PUT')
+      await signIn(page, 'li')
+      assert.equal((await renewed).status(), 200)
+      await page.waitForTimeout(1_200)
+      assert.equal(fake.renewals(), 1)
+    }))
+
   it('refuses Ready while the phone is not registered, and says why', () =>
     with_({}, async ({ page }) => {
       await signIn(page, 'li', { account: '1999' })
