@@ -6,5 +6,6 @@
 pub mod args;
 pub mod compose;
 pub mod load;
+pub mod prompts;
 pub mod reload;
 pub mod report;

@@ -1,0 +1,140 @@
+//! `strowger serve`: everything started in order, everything stopped in order.
+//!
+//! ```text
+//! edition ─▶ store (ledger, view, what a crash left open) ─▶ sockets bound ─▶ recorder, engines ─▶ switch ─▶ sockets read
+//! SIGTERM: no new calls; running ones finish within limits.drain_s. A second SIGTERM, or SIGINT twice: at once.
+//! ```
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::config::args::{Args, LogFormat, Serve};
+use crate::config::reload::{Outcome, ReloadHandle, Reloader, watch as watch_files};
+use crate::config::report::{self, Paint};
+use crate::observe::log;
+use crate::runtime::switch_thread::SwitchHandle;
+use crate::switch::{Edition, Input};
+
+use super::centre::{Running, start};
+use super::control::{Access, Door};
+use super::{REFUSED, edition};
+
+pub fn run(args: &Args, options: &Serve) -> anyhow::Result<ExitCode> {
+    start_log(options)?;
+    let reloader = match Reloader::start(&args.config, edition::reader()) {
+        Ok(reloader) => reloader,
+        Err(refused) => {
+            eprint!("{}", report::for_people(&refused.findings, &refused.sources, paint()));
+            return Ok(ExitCode::from(REFUSED));
+        }
+    };
+    let composed = edition::compose(&args.config, reloader.running());
+    let edition = match composed {
+        Ok(edition) => edition::anchored(&args.config, edition),
+        Err(findings) => {
+            eprint!("{}", report::for_people(&findings, &[], paint()));
+            return Ok(ExitCode::from(REFUSED));
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(&args.config, edition, reloader))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(
+    config: &Path,
+    edition: Edition,
+    reloader: Reloader<crate::config::compose::BookReader<edition::Catalogue>>,
+) -> anyhow::Result<()> {
+    let (editions, edition_now) = watch::channel(Arc::new(edition));
+    let store_path = edition_now.borrow().plan.store.path.clone();
+    let running = start(edition_now).await?;
+    for listener in &running.listeners {
+        tracing::info!(%listener.transport, address = %listener.local, "taking SIP");
+    }
+    let access = Access {
+        switch: running.house.switch.clone(),
+        view: running.house.view.clone(),
+        applied: running.house.applied.clone(),
+        before: running.before,
+    };
+    let door = Door::open(Path::new(&*store_path)).context("the control socket cannot be opened")?;
+    let door = tokio::spawn(door.serve(access));
+    let (reload, requests) = ReloadHandle::new();
+    let (switch, config) = (running.house.switch.clone(), config.to_owned());
+    tokio::spawn(watch_files(reloader, requests, move |_, outcome| {
+        on_reload(&config, &switch, &editions, outcome);
+    }));
+    let served = stop_when_told(running).await;
+    drop(reload);
+    door.abort();
+    served
+}
+
+/// A reload that loads goes to the switch; one that does not is told with every finding, and nothing changes.
+fn on_reload(
+    config: &Path,
+    switch: &SwitchHandle,
+    editions: &watch::Sender<Arc<Edition>>,
+    outcome: &Outcome<crate::dialplan::Book>,
+) {
+    match outcome {
+        Outcome::Unchanged => tracing::info!("reload: nothing has changed"),
+        Outcome::Refused(refused) => {
+            tracing::error!("reload refused, the running plan stays: {}", report::summary(&refused.findings));
+            eprint!("{}", report::for_people(&refused.findings, &refused.sources, paint()));
+        }
+        Outcome::Replaced { loaded, changes } => match edition::compose(config, loaded) {
+            Err(findings) => {
+                tracing::error!("reload refused, the running plan stays: {}", report::summary(&findings));
+                eprint!("{}", report::for_people(&findings, &[], paint()));
+            }
+            Ok(edition) => {
+                let edition = Arc::new(edition::anchored(config, edition));
+                let taken = switch.input_surely(Input::Replan(edition.clone()));
+                editions.send_replace(edition);
+                tracing::info!(changes = changes.len(), taken = taken.is_ok(), "reload: new calls take the new plan");
+            }
+        },
+    }
+}
+
+async fn stop_when_told(mut running: Running) -> anyhow::Result<()> {
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut times = 0;
+    loop {
+        tokio::select! {
+            _ = term.recv() => times += 1,
+            _ = int.recv() => times += 1,
+            _ = running.until_drained() => break,
+        }
+        let at_once = times > 1;
+        if at_once {
+            tracing::warn!("stopping at once");
+        } else {
+            tracing::info!("draining: no new calls, running ones finish; once more to stop at once");
+        }
+        running.drain(at_once);
+    }
+    running.stop().await
+}
+
+pub(super) fn paint() -> Paint {
+    use std::io::IsTerminal;
+    let plain = std::env::var_os("NO_COLOR").is_some() || !std::io::stderr().is_terminal();
+    if plain { Paint::Plain } else { Paint::Colours }
+}
+
+fn start_log(options: &Serve) -> anyhow::Result<()> {
+    use std::io::IsTerminal;
+    let format = match options.log {
+        LogFormat::Text => log::Format::Text { colours: std::io::stderr().is_terminal() },
+        LogFormat::Json => log::Format::Json,
+    };
+    Ok(log::start(format, &options.log_filter)?)
+}
