@@ -202,7 +202,7 @@ export const en = {
     forbiddenText: 'Ask your administrator for the supervisor role.',
     tiles: {
       waiting: 'Waiting',
-      longest: 'Longest wait',
+      longest: 'Longest',
       asa: 'Average wait',
       abandoned: 'Abandoned',
       calls: 'Calls now',
