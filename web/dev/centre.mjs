@@ -233,7 +233,7 @@ export class Centre {
         return this.#publish(held ? 'call.held' : 'call.resumed', [call])
       }
       case 'call.transfer':
-        if (args.to === '0000') throw refusal('route.none', 'No route leads there.')
+        if (args.to === '0000') throw refusal('destination.unknown', 'No route leads there.')
         this.transferred = args.to
         this.hangUp(call.id)
         return { seq: this.seq }

@@ -167,7 +167,7 @@ describe('a call', () => {
       await page.getByRole('button', { name: 'Transfer' }).click()
       await page.getByRole('combobox').fill('0000')
       await page.keyboard.press('Enter')
-      await page.getByText('Not done: No route leads to this number.').waitFor()
+      await page.getByText('Not done: Nobody is reached under this number or name.').waitFor()
 
       await page.keyboard.press('F9')
       const box = page.getByRole('combobox')
