@@ -91,7 +91,8 @@ fn the_tests_of_the_shipped_dialplans_pass_and_walk_nearly_every_edge() {
     assert!(failed.is_empty(), "{}", failed.join("\n"));
     for (id, plan) in book.iter() {
         let report = coverage.get(&id).cloned().unwrap_or_default().report(plan);
-        let missed = report.missed_edges.iter().map(|(from, edge)| format!("{} {}", plan.state(*from).name, edge.label));
+        let missed =
+            report.missed_edges.iter().map(|(from, edge)| format!("{} {}", plan.state(*from).name, edge.label));
         let missed: Vec<_> = missed.collect();
         assert_eq!(report.states_percent(), 100, "{}: {:?}", plan.name, report.missed_states);
         assert!(report.edges_percent() >= EDGES_WALKED, "{}: {}", plan.name, missed.join(", "));

@@ -93,7 +93,12 @@ fn read_music(folder: &Path, recorded: &mut Recorded) {
             Err(why) => {
                 let reason = format!("The music `{name}` cannot be heard: {why}.");
                 let source = Source::new(path.to_string_lossy(), "");
-                recorded.findings.push(source.error("prompts.unreadable", 0..0, reason, "Save it as WAV, 8 kHz, mono."));
+                recorded.findings.push(source.error(
+                    "prompts.unreadable",
+                    0..0,
+                    reason,
+                    "Save it as WAV, 8 kHz, mono.",
+                ));
             }
         }
     }
@@ -121,7 +126,8 @@ fn read_clip(path: &Path, name: &str) -> Result<Arc<Clip>, String> {
 /// The folders inside a folder, in the order of their names.
 fn folders(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten();
-    let mut folders: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()).collect();
+    let mut folders: Vec<_> =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()).collect();
     folders.sort();
     folders
 }

@@ -11,9 +11,7 @@ use std::sync::Arc;
 use crate::dialplan::coverage::Coverage;
 use crate::dialplan::facts::{CallFacts, QueueFacts};
 use crate::dialplan::model::{Action, Dialplan, DialplanId, EdgeLabel, StateId};
-use crate::dialplan::scenario::{
-    Answer as Canned, End, HoursAnswer, MONDAY, Scenario, Scenarios, Step, StepKind,
-};
+use crate::dialplan::scenario::{Answer as Canned, End, HoursAnswer, MONDAY, Scenario, Scenarios, Step, StepKind};
 use crate::dialplan::value::{Date, Key};
 use crate::dialplan::{Book, PromptCatalogue};
 use crate::finding::{Finding, Severity};
@@ -271,24 +269,18 @@ impl<'a> Walk<'a> {
     fn take_step(&mut self, step: &Step) -> Result<(), String> {
         match &step.what {
             StepKind::Hear(prompt) => {
-                let heard = |happening: &Happening| {
-                    matches!(happening, Happening::Heard { prompts, .. } if prompts.contains(prompt))
-                };
+                let heard = |happening: &Happening| matches!(happening, Happening::Heard { prompts, .. } if prompts.contains(prompt));
                 self.expect(heard).ok_or_else(|| format!("The prompt `{prompt}` is not heard."))
             }
             StepKind::Words(text) => {
-                let heard = |happening: &Happening| {
-                    matches!(happening, Happening::Heard { words, .. } if words.contains(&**text))
-                };
+                let heard = |happening: &Happening| matches!(happening, Happening::Heard { words, .. } if words.contains(&**text));
                 self.expect(heard).ok_or_else(|| format!("Nothing is said with the words \"{text}\"."))
             }
             StepKind::State(dialplan, state) => {
                 if self.machine.place() == Some((*dialplan, *state)) {
                     return Ok(());
                 }
-                let came = |happening: &Happening| {
-                    matches!(happening, Happening::Entered { dialplan: d, state: s, .. } if (d, s) == (dialplan, state))
-                };
+                let came = |happening: &Happening| matches!(happening, Happening::Entered { dialplan: d, state: s, .. } if (d, s) == (dialplan, state));
                 let name = self.place_name(*dialplan, *state);
                 self.expect(came).ok_or_else(|| format!("The call does not come to the state `{name}`."))
             }
@@ -441,7 +433,8 @@ impl<'a> Walk<'a> {
     fn hand_over(&mut self, to: Option<End>, input: IvrInput) {
         let came_to = self.walked.happenings.len();
         self.tell(input);
-        let went_on = self.walked.happenings[came_to..].iter().any(|(_, what)| matches!(what, Happening::Entered { .. }));
+        let went_on =
+            self.walked.happenings[came_to..].iter().any(|(_, what)| matches!(what, Happening::Entered { .. }));
         if self.walked.end == Some(End::Hangup) && !went_on && to.is_some() {
             self.walked.end.clone_from(&to);
         }
@@ -671,10 +664,7 @@ impl<'a> Walk<'a> {
 /// Whether a walk ended as a test expects: what the test does not mention may be anything.
 fn ends_as(expected: &End, end: &End) -> bool {
     match (expected, end) {
-        (
-            End::Queue { queue, priority, attach },
-            End::Queue { queue: found, priority: points, attach: attached },
-        ) => {
+        (End::Queue { queue, priority, attach }, End::Queue { queue: found, priority: points, attach: attached }) => {
             let told = attach.iter().all(|(label, value)| attached.get(label) == Some(value));
             queue == found && told && (priority.is_none() || priority == points)
         }

@@ -87,9 +87,10 @@ impl Dialplan {
         let mut recorded = false;
         for state in &self.states {
             state.each_prompts(&mut |prompts| {
-                recorded |= prompts.0.iter().any(
-                    |part| matches!(part, Part::Prompt(prompt) if world.has_prompt(language, prompt)),
-                );
+                recorded |= prompts
+                    .0
+                    .iter()
+                    .any(|part| matches!(part, Part::Prompt(prompt) if world.has_prompt(language, prompt)));
             });
         }
         recorded
