@@ -121,7 +121,7 @@ impl Rig {
     }
 
     fn later(&mut self, span: Duration) -> &mut Rig {
-        self.now = self.now + span;
+        self.now += span;
         self
     }
 

@@ -192,8 +192,9 @@ struct Walk<'a> {
     secure: bool,
     /// Answers of each state used so far.
     used: BTreeMap<(DialplanId, StateId), usize>,
-    /// Happenings that expectations have passed.
+    /// The happening that expectations have come to, and how many of its prompts they have heard.
     seen: usize,
+    heard: usize,
     walked: Walked,
 }
 
@@ -224,7 +225,20 @@ impl<'a> Walk<'a> {
         };
         let machine = Machine::of_page(book.clone(), dialplan, call, &scenario.give, known);
         let (now, pending, used) = (scenario.at, Pending::Nothing, BTreeMap::new());
-        Walk { book, catalogue, dialplan, scenario, machine, now, pending, secure: false, used, seen: 0, walked }
+        Walk {
+            book,
+            catalogue,
+            dialplan,
+            scenario,
+            machine,
+            now,
+            pending,
+            secure: false,
+            used,
+            seen: 0,
+            heard: 0,
+            walked,
+        }
     }
 
     // -- the script --------------------------------------------------------------------------------------------------
@@ -269,32 +283,47 @@ impl<'a> Walk<'a> {
     fn take_step(&mut self, step: &Step) -> Result<(), String> {
         match &step.what {
             StepKind::Hear(prompt) => {
-                let heard = |happening: &Happening| matches!(happening, Happening::Heard { prompts, .. } if prompts.contains(prompt));
+                let heard = |happening: &Happening, from: usize| match happening {
+                    Happening::Heard { prompts, .. } => {
+                        let at = prompts.iter().skip(from).position(|heard| heard == prompt);
+                        at.map(|at| from + at + 1)
+                    }
+                    _ => None,
+                };
                 self.expect(heard).ok_or_else(|| format!("The prompt `{prompt}` is not heard."))
             }
             StepKind::Words(text) => {
-                let heard = |happening: &Happening| matches!(happening, Happening::Heard { words, .. } if words.contains(&**text));
+                let heard = |happening: &Happening, from: usize| match happening {
+                    Happening::Heard { words, .. } if words.contains(&**text) => Some(from),
+                    _ => None,
+                };
                 self.expect(heard).ok_or_else(|| format!("Nothing is said with the words \"{text}\"."))
             }
             StepKind::State(dialplan, state) => {
                 if self.machine.place() == Some((*dialplan, *state)) {
                     return Ok(());
                 }
-                let came = |happening: &Happening| matches!(happening, Happening::Entered { dialplan: d, state: s, .. } if (d, s) == (dialplan, state));
+                let came = |happening: &Happening, from: usize| match happening {
+                    Happening::Entered { dialplan: d, state: s, .. } if (d, s) == (dialplan, state) => Some(from),
+                    _ => None,
+                };
                 let name = self.place_name(*dialplan, *state);
                 self.expect(came).ok_or_else(|| format!("The call does not come to the state `{name}`."))
             }
             StepKind::Press(keys) => {
                 self.until_keys_are_taken("presses keys")?;
+                self.look_ahead();
                 self.press(keys);
                 Ok(())
             }
             StepKind::Silence => {
                 self.until_keys_are_taken("keeps silent")?;
+                self.look_ahead();
                 self.keep_silent();
                 Ok(())
             }
             StepKind::Wait(span) => {
+                self.look_ahead();
                 let until = self.now + *span;
                 while self.due(false).is_some_and(|due| due <= until) && self.advance(false) {}
                 self.now = until;
@@ -307,13 +336,21 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Goes on until something happens that has not been looked at; `None` where the walk ends without it.
-    fn expect(&mut self, what: impl Fn(&Happening) -> bool) -> Option<()> {
+    /// What is expected after the caller has done something happens after it.
+    fn look_ahead(&mut self) {
+        (self.seen, self.heard) = (self.walked.happenings.len(), 0);
+    }
+
+    /// Goes on until something happens that is expected; `None` where the walk ends without it. `what` is given a
+    /// happening and how many of its prompts were heard before, and says how many are now.
+    fn expect(&mut self, what: impl Fn(&Happening, usize) -> Option<usize>) -> Option<()> {
         loop {
-            let unseen = self.walked.happenings.iter().skip(self.seen);
-            if let Some(at) = unseen.map(|(_, happening)| happening).position(&what) {
-                self.seen += at + 1;
-                return Some(());
+            while let Some((_, happening)) = self.walked.happenings.get(self.seen) {
+                if let Some(heard) = what(happening, self.heard) {
+                    self.heard = heard;
+                    return Some(());
+                }
+                (self.seen, self.heard) = (self.seen + 1, 0);
             }
             if !self.advance(true) {
                 return None;
@@ -755,3 +792,6 @@ fn local_time(now: Time, offset_minutes: i16) -> LocalTime {
         weekday: part(local.weekday().to_monday_one_offset()),
     }
 }
+
+#[cfg(test)]
+mod tests;
