@@ -3,26 +3,31 @@
 //! A scripted caller and a canned world ([`Scenario`]) around the machine that serves real calls, in virtual time.
 //! Nothing here reads a file: the texts come in, findings and transcripts go out.
 
-use core::fmt;
+mod canned;
+#[cfg(test)]
+mod tests;
+mod transcript;
+
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::dialplan::coverage::Coverage;
-use crate::dialplan::facts::{CallFacts, QueueFacts};
+use crate::dialplan::facts::CallFacts;
 use crate::dialplan::model::{Action, Dialplan, DialplanId, EdgeLabel, StateId};
-use crate::dialplan::scenario::{Answer as Canned, End, HoursAnswer, MONDAY, Scenario, Scenarios, Step, StepKind};
-use crate::dialplan::value::{Date, Key};
+use crate::dialplan::scenario::{Answer as Canned, End, MONDAY, Scenario, Scenarios, Step, StepKind};
+use crate::dialplan::value::Key;
 use crate::dialplan::{Book, PromptCatalogue};
 use crate::finding::{Finding, Severity};
-use crate::ids::{HoursName, Language, PromptName, QueueName};
+use crate::ids::{Language, PromptName};
 use crate::limits;
 use crate::time::Time;
 
 use super::effect::{AskTicket, IvrEffect, PlayTicket, Question, Spoken};
 use super::input::{Answer, Compared, DialEnd, IvrInput, QueueEnd};
 use super::machine::Machine;
-use super::world::{LocalTime, Opening, World};
+use canned::CannedWorld;
+use transcript::end_text;
 
 /// How long an answer from outside takes where the test says nothing of time.
 const REPLY_TIME: Duration = Duration::from_millis(200);
@@ -708,90 +713,3 @@ fn ends_as(expected: &End, end: &End) -> bool {
         _ => expected == end,
     }
 }
-
-fn end_text(end: &End) -> String {
-    match end {
-        End::Queue { queue, priority, attach } => {
-            let priority = priority.map(|points| format!(" with priority {points}")).unwrap_or_default();
-            let attach: Vec<_> = attach.iter().map(|(label, value)| format!("{label} = {value}")).collect();
-            let attach = if attach.is_empty() { String::new() } else { format!(", telling {}", attach.join(", ")) };
-            format!("queue `{queue}`{priority}{attach}")
-        }
-        End::Dial(to) => format!("a call to `{to}`"),
-        End::Voicemail(mailbox) => format!("voicemail `{mailbox}`"),
-        End::Hangup => "a hangup by the dialplan".to_string(),
-        End::CallerHangup => "a hangup by the caller".to_string(),
-        End::Return(_) => "a return".to_string(),
-    }
-}
-
-/// The transcript, as `strowger dialplan try` prints it.
-impl fmt::Display for Walked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, happening) in &self.happenings {
-            let seconds = at.as_secs();
-            write!(f, "{:>3}:{:02}  ", seconds / 60, seconds % 60)?;
-            match happening {
-                Happening::Entered { name, .. } => writeln!(f, "[{name}]")?,
-                Happening::Heard { words, .. } => writeln!(f, "  “{words}”")?,
-                Happening::Pressed(keys) => writeln!(f, "  the caller presses {keys}")?,
-                Happening::KeptSilent => writeln!(f, "  the caller keeps silent")?,
-                Happening::Asked(what) => writeln!(f, "  → {what}")?,
-                Happening::Answered(what) => writeln!(f, "  ← {what}")?,
-            }
-        }
-        match &self.end {
-            Some(end) => writeln!(f, "It ends in {}.", end_text(end)),
-            None => writeln!(f, "It does not end."),
-        }
-    }
-}
-
-/// The house as the scenario says it is.
-struct CannedWorld<'a> {
-    scenario: &'a Scenario,
-    catalogue: &'a PromptCatalogue,
-    now: Time,
-}
-
-impl World for CannedWorld<'_> {
-    fn opening(&self, hours: &HoursName) -> Opening {
-        match self.scenario.hours.get(hours) {
-            None | Some(HoursAnswer::Open) => Opening::Open,
-            Some(HoursAnswer::Closed) => Opening::Closed,
-            Some(HoursAnswer::Holiday) => Opening::Holiday,
-        }
-    }
-
-    fn queue(&self, queue: &QueueName) -> QueueFacts {
-        self.scenario.queues.get(queue).copied().unwrap_or_default()
-    }
-
-    fn local_time(&self) -> LocalTime {
-        local_time(self.now, self.scenario.offset_minutes)
-    }
-
-    fn has_prompt(&self, language: &Language, prompt: &PromptName) -> bool {
-        self.catalogue.words(language, prompt).is_some()
-    }
-}
-
-/// Date, hour and weekday at an offset from UTC.
-fn local_time(now: Time, offset_minutes: i16) -> LocalTime {
-    let seconds = i64::try_from(now.as_micros() / 1_000_000).unwrap_or(i64::MAX);
-    let local = jiff::tz::Offset::from_seconds(i32::from(offset_minutes) * 60)
-        .ok()
-        .zip(jiff::Timestamp::from_second(seconds).ok())
-        .map(|(offset, at)| offset.to_datetime(at))
-        .unwrap_or_default();
-    let part = |n: i8| u8::try_from(n).unwrap_or(0);
-    let year = u16::try_from(local.year()).unwrap_or(0);
-    LocalTime {
-        date: Date::new(year, part(local.month()), part(local.day())).unwrap_or(Date::EPOCH),
-        hour: part(local.hour()),
-        weekday: part(local.weekday().to_monday_one_offset()),
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,5 +1,8 @@
 //! The runner: what it shows, what it fails, and that a failure says where and what to do.
 
+use super::canned::local_time;
+use crate::ids::QueueName;
+
 use super::*;
 use crate::dialplan::scenario::read_scenarios;
 use crate::dialplan::{Names, load};
