@@ -22,7 +22,7 @@ pub mod media {
     pub const KEYS_QUEUED: usize = 64;
     /// Packets the jitter buffer of one leg holds.
     pub const JITTER_PACKETS: usize = 32;
-    /// The largest RTP or RTCP datagram we read, in bytes: an Ethernet frame.
+    /// The largest RTP or RTCP datagram we take, in bytes: an Ethernet frame.
     pub const DATAGRAM_BYTES: usize = 1_500;
     /// Phases of 20 ms an engine makes up for after a stall; what lies further back is counted and skipped.
     pub const PHASES_CAUGHT_UP: u64 = 10;
@@ -94,6 +94,53 @@ pub mod sip {
     pub const DIGEST_NONCES: usize = 16_384;
 }
 
+/// The SIP sockets: [`crate::net`].
+pub mod net {
+    use core::time::Duration;
+
+    /// Connections at once, all listeners together. Past it a new one is closed at once.
+    pub const CONNECTIONS: usize = 16_384;
+    /// Connections at once from one address (IPv6: one /64). Past it a new one is closed at once.
+    pub const CONNECTIONS_PER_SOURCE: usize = 1_024;
+    /// Messages waiting to be written on one connection. Past it the peer does not read, and loses the connection.
+    pub const QUEUED_MESSAGES: usize = 512;
+    /// Bytes waiting to be written on one connection. Past it likewise.
+    pub const QUEUED_BYTES: usize = 512 * 1024;
+    /// How long a connection of ours may take to be made. Past it the send has failed.
+    pub const CONNECT_TIME: Duration = Duration::from_secs(4);
+    /// How long a new connection may take to its first message, and any connection to the end of a message begun.
+    pub const MESSAGE_TIME: Duration = Duration::from_secs(32);
+    /// How long a connection may be without any message or keep-alive. Longer than phones' registrations last: a phone behind
+    /// NAT is reached by it.
+    pub const IDLE_TIME: Duration = Duration::from_secs(2 * 3_600);
+    /// How long the last words of a connection that we close may take to be written.
+    pub const LINGER_TIME: Duration = Duration::from_secs(2);
+    /// Messages a second that one unknown source may send, in the long run, and at once. Unknown is who has not yet had a
+    /// request of ours or a 2xx to INVITE or REGISTER; unreadable and faulty messages count whoever sends them.
+    /// Past it they are dropped.
+    pub const UNKNOWN_RATE: (u32, u32) = (20, 200);
+    /// Sources whose rate and standing are remembered. Past it further unknown ones share one rate.
+    pub const SOURCES: usize = 65_536;
+    /// Addresses taken of one name.
+    pub const RESOLVED_ADDRESSES: usize = 8;
+    /// How long the resolver may take.
+    pub const RESOLVE_TIME: Duration = Duration::from_secs(5);
+}
+
+/// Metrics, logs, ladders: [`crate::observe`].
+pub mod observe {
+    /// Messages kept of one call. Past it the oldest but the first few go, and the ladder says how many.
+    pub const LADDER_MESSAGES: usize = 256;
+    /// Bytes kept of one message.
+    pub const LADDER_MESSAGE_BYTES: usize = 8 * 1024;
+    /// Bytes of all ladders, running calls and ended ones. Past it the ladders of the longest ended go, then those of the oldest calls.
+    pub const LADDER_BYTES: usize = 64 << 20;
+    /// Ladders of ended calls. Past it the longest ended goes.
+    pub const LADDERS_ENDED: usize = 10_000;
+    /// Values that one label of a metric takes. Past it further ones are counted as `other`.
+    pub const LABEL_VALUES: usize = 1_000;
+}
+
 /// Session descriptions. Past any of them the description is unreadable: 400 to an INVITE, a failed call from an answer.
 pub mod sdp {
     /// A description, in bytes. A browser's is about 6 kB.
@@ -121,7 +168,7 @@ pub mod ua {
     pub const FORKS: usize = 32;
     /// Addresses tried for one request.
     pub const HOPS: usize = 8;
-    /// Host names waiting for the resolver. Past it the request fails as unreachable.
+    /// Host names waiting for the resolver. Past it a further request is refused to whoever orders it.
     pub const RESOLVING: usize = 4_096;
     /// How long the resolver may take.
     pub const RESOLVE_TIME: Duration = Duration::from_secs(10);
@@ -150,7 +197,9 @@ pub const SIM_EXCHANGES: usize = 16_384;
 pub const SIM_PHONE_CALLS: usize = 8;
 /// Calls of one simulated trunk; the next one in is answered 503, the next one out is refused.
 pub const SIM_TRUNK_CALLS: usize = 4_096;
-/// Reports and datagrams that a simulated phone holds for its driver; the oldest report is dropped first.
+/// Lines that a simulated trunk registers; one more is refused with 503.
+pub const SIM_TRUNK_LINES: usize = 1_024;
+/// Reports that a simulated phone holds for its driver; the oldest report is dropped first.
 pub const SIM_REPORTS: usize = 65_536;
 /// Samples that a load report keeps of one figure; later ones are counted, not kept.
 pub const LOAD_SAMPLES: usize = 1_000_000;
@@ -244,3 +293,67 @@ pub const IVR_STEPS: usize = 10_000;
 pub const TRIAL_HAPPENINGS: usize = 20_000;
 /// Findings kept of one load: whoever has more mends these first.
 pub const DIALPLAN_FINDINGS: usize = 500;
+
+/// The API and the CTI socket: [`crate::http`].
+pub mod http {
+    use core::time::Duration;
+
+    /// Calls a desktop's picture holds, ended ones that are wrapped up included; the oldest ended one goes first.
+    pub const DESK_CALLS: usize = 12_000;
+    /// Legs shown of one call; later ones are left out of the picture.
+    pub const DESK_LEGS: usize = 64;
+    /// Voicemails in the picture; the first by box and age goes. The store keeps all.
+    pub const DESK_VOICEMAILS: usize = 10_000;
+    /// Events that wait for the bus's thread. Past it the publisher waits, and the bus never waits for anybody.
+    pub const BUS_QUEUE: usize = 8_192;
+
+    /// CTI sessions at once, those that wait for their client to come back included. Past it: 503 to the upgrade.
+    pub const CTI_SESSIONS: usize = 4_096;
+    /// CTI sessions of one user. Past it the one unattended for longest ends, or the upgrade is refused with 429.
+    pub const CTI_SESSIONS_PER_USER: usize = 16;
+    /// Events kept for a client that comes back. One that is further behind gets snapshots.
+    pub const CTI_RING_EVENTS: usize = 2_000;
+    /// How long they are kept, and a session without a socket lives.
+    pub const CTI_RING_TIME: Duration = Duration::from_secs(300);
+    /// Events that may wait for a slow client. Past it they are dropped and it gets snapshots instead.
+    pub const CTI_BACKLOG: usize = 512;
+    /// How often a client may fall behind within [`CTI_RING_TIME`] before it is dropped.
+    pub const CTI_FALLS: u32 = 3;
+    /// Answers that may wait for a client. Past it the socket is closed: it sends without reading.
+    pub const CTI_ANSWERS: usize = 256;
+    /// Bytes of a frame from a client. Past it the socket is closed.
+    pub const CTI_FRAME_BYTES: usize = 256 << 10;
+    /// Topics of one session. Past it: an error to the subscription.
+    pub const CTI_TOPICS: usize = 64;
+    /// Commands of one session that wait for their answer. Past it: an error to the command.
+    pub const CTI_COMMANDS: usize = 32;
+    /// Answered commands remembered for a client that repeats them, by id, and for how long.
+    pub const CTI_ANSWERED: usize = 256;
+    pub const CTI_ANSWERED_TIME: Duration = Duration::from_secs(60);
+    /// Bytes of a frame's `id`. Past it: an error.
+    pub const CTI_ID_BYTES: usize = 64;
+
+    /// Signed-in sessions at once. Past it the one that ends first is signed out.
+    pub const SIGNED_IN: usize = 20_000;
+    /// Passwords verified at once; each takes 19 MiB for a moment. Past it the next one waits.
+    pub const VERIFYING: usize = 4;
+    /// Failed sign-ins of one user from one address, and of one address, before 429, and for how long they count.
+    pub const FAILURES_PER_USER: u32 = 5;
+    pub const FAILURES_PER_ADDRESS: u32 = 50;
+    pub const FAILURE_TIME: Duration = Duration::from_secs(60);
+    /// Users and addresses whose failures are counted; the oldest is forgotten.
+    pub const FAILURES_KEPT: usize = 20_000;
+    /// Tickets that wait for their socket; the oldest is forgotten.
+    pub const TICKETS: usize = 1_024;
+    /// Verified API keys remembered, so that each request does not cost a password hash; the oldest is forgotten.
+    pub const API_KEYS: usize = 256;
+
+    /// Bytes of a request's body, imports aside. Past it: 413.
+    pub const BODY_BYTES: usize = 256 << 10;
+    /// Rows of one page of a list.
+    pub const PAGE_ROWS: usize = 500;
+    /// Rows looked at for one page of a filtered list: the page ends there, and says where to go on.
+    pub const SCANNED_ROWS: usize = 20_000;
+    /// Rows of one CSV export of call records.
+    pub const EXPORT_ROWS: usize = 200_000;
+}

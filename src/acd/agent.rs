@@ -169,6 +169,8 @@ pub(super) struct Agent {
     /// Unanswered offers in a row.
     pub missed: u32,
     pub idle_since: Time,
+    /// An offer is over, and its leg is still being taken down: no work, so the idle time goes on.
+    pub rings_down: bool,
     pub calls: u32,
     pub talk: Duration,
     pub occupancy: Occupancy,
@@ -194,6 +196,7 @@ impl Agent {
             back_off_until: None,
             missed: 0,
             idle_since: now,
+            rings_down: false,
             calls: 0,
             talk: Duration::ZERO,
             occupancy: Occupancy::default(),

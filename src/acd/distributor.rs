@@ -291,9 +291,11 @@ impl Acd {
                 continue;
             }
             agent.occupancy.add(&agent.shown.0, now.since(agent.shown.1));
-            if state == AgentState::Ready && !matches!(agent.shown.0, AgentState::Offered { .. }) {
+            let was_offered = matches!(agent.shown.0, AgentState::Offered { .. });
+            if state == AgentState::Ready && !was_offered && !agent.rings_down {
                 agent.idle_since = now;
             }
+            agent.rings_down = was_offered && state == AgentState::Busy;
             let extended = matches!((&state, &agent.shown.0),
                 (AgentState::WrapUp { call: a, .. }, AgentState::WrapUp { call: b, .. }) if a == b);
             let since = if extended { agent.shown.1 } else { now };

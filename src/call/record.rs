@@ -75,7 +75,8 @@ pub struct LegRecord {
     /// Time spent held, milliseconds.
     #[serde(default)]
     pub held_ms: u64,
-    #[serde(default, skip)]
+    /// Since when it is held, while it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     held_since: Option<Time>,
 }
 
@@ -140,12 +141,12 @@ impl CallRecord {
     }
 }
 
-/// The fold: open calls by id, and ended ones that still wait for their agent's wrap-up.
+/// The fold: open calls by id, and ended ones for what comes late: a wrap-up, a recording that the disk has now.
 #[derive(Debug, Default)]
 pub struct Records {
     open: BTreeMap<CallId, CallRecord>,
-    /// At most [`MOST_UNWRAPPED`]; the oldest call gives way, its record stands without a disposition.
-    unwrapped: BTreeMap<CallId, CallRecord>,
+    /// At most [`MOST_ENDED`]; the oldest call gives way, its record stands as it is.
+    ended: BTreeMap<CallId, CallRecord>,
 }
 
 impl Records {
@@ -153,8 +154,14 @@ impl Records {
         Self::default()
     }
 
+    /// Takes up where another fold left off: records as they were kept, ended ones last.
+    pub fn resume(&mut self, record: CallRecord) {
+        let place = if record.ended.is_some() { &mut self.ended } else { &mut self.open };
+        place.insert(record.call, record);
+    }
+
     /// Takes one event in; gives the call's record back when anything of it changed. The call is over when
-    /// `ended` is set; only a wrap-up may change it after that.
+    /// `ended` is set; only a wrap-up or the end of its recording changes it after that.
     pub fn apply(&mut self, event: &Event) -> Option<CallRecord> {
         let call = event.call?;
         if let Fact::CallAccepted { leg, direction, from, to, dialplan, sip_call_id } = &event.fact {
@@ -162,27 +169,23 @@ impl Records {
             self.open.insert(call, record.clone());
             return Some(record);
         }
-        if let Fact::InteractionWrapped { .. } = &event.fact
-            && let Some(mut record) = self.unwrapped.remove(&call)
-        {
+        if let Some(record) = self.ended.get_mut(&call) {
             record.last_seq = event.seq;
-            apply_to(&mut record, event.at, &event.fact);
-            return Some(record);
+            apply_to(record, event.at, &event.fact);
+            return Some(record.clone());
         }
         let record = self.open.get_mut(&call)?;
         record.last_seq = event.seq;
         apply_to(record, event.at, &event.fact);
-        if record.ended.is_none() {
-            return Some(record.clone());
-        }
-        let over = self.open.remove(&call)?;
-        if over.agent.is_some() && over.disposition.is_empty() {
-            self.unwrapped.insert(call, over.clone());
-            if self.unwrapped.len() > MOST_UNWRAPPED {
-                self.unwrapped.pop_first();
+        let now = record.clone();
+        if now.ended.is_some() {
+            self.open.remove(&call);
+            self.ended.insert(call, now.clone());
+            if self.ended.len() > MOST_ENDED {
+                self.ended.pop_first();
             }
         }
-        Some(over)
+        Some(now)
     }
 
     /// Calls that have no end yet, oldest first.
@@ -197,8 +200,8 @@ impl Records {
     }
 }
 
-/// Ended calls kept for a late wrap-up: more than a thousand agents can have in wrap-up at once.
-const MOST_UNWRAPPED: usize = 4_096;
+/// Ended calls kept for what comes late: more than a thousand agents can have in wrap-up at once.
+pub const MOST_ENDED: usize = 2_048;
 
 #[expect(clippy::too_many_arguments, reason = "the fields of one fact, taken apart")]
 fn opened(
@@ -335,7 +338,7 @@ fn apply_to(record: &mut CallRecord, at: Time, fact: &Fact) {
             record.disposition.clone_from(code);
             record.notes.clone_from(notes);
         }
-        Fact::CallEnded { cause } => ended(record, at, *cause),
+        Fact::CallEnded { cause } if record.ended.is_none() => ended(record, at, *cause),
         _ => {}
     }
 }

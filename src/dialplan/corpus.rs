@@ -86,6 +86,18 @@ fn no_good_dialplan_is_refused() {
     assert!(good().len() >= 5);
 }
 
+/// Its prompts are not recorded; nothing else may be wrong with what people copy from the documentation.
+#[test]
+fn the_example_in_the_documentation_is_a_good_dialplan() {
+    let page = include_str!("mod.rs");
+    let lines = page.lines().skip_while(|line| *line != "//! ```toml").skip(1);
+    let example: Vec<_> = lines.map_while(|line| line.strip_prefix("//!")).take_while(|line| *line != " ```").collect();
+    assert!(example.len() > 50, "the example is found");
+    let loaded = load_all(&[Source::new("example.toml", example.join("\n"))]);
+    let told: Vec<_> = loaded.findings.iter().filter(|found| found.code != "dialplan.missing-prompt").collect();
+    assert!(told.is_empty(), "{told:#?}");
+}
+
 #[test]
 fn the_tests_beside_the_good_dialplans_are_read() {
     let book = good();

@@ -29,9 +29,9 @@
 //! lookup = "call.caller"           # an expression; by = "number" (default) or "account"
 //! timeout_ms = 1500
 //! next = "known"                   # found
-//! not_found = "main"
-//! timeout = "main"                 # every outside step says what happens when there is no answer …
-//! failed = "main"                  # … and when it fails
+//! not_found = "agent"
+//! timeout = "agent"                # every outside step says what happens when there is no answer …
+//! failed = "agent"                 # … and when it fails
 //!
 //! [state.known]
 //! play = ["hello", { clip = "customer.name", in = "names", otherwise = "dear_customer" }]
@@ -72,7 +72,7 @@
 //! [state.agent]
 //! queue = "service"
 //! priority = 'if has(customer.tier) { 5 } else { 0 }'
-//! attach = ["balance"]             # goes to the agent's screen with the offer
+//! attach = { dialled = "call.called" }  # goes to the agent's screen with the offer; ["account"] for variables
 //! max_wait_s = 300
 //! keys = { 1 = "message" }         # leaves the queue
 //! timeout = "message"

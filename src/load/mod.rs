@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod crowd;
+pub mod cti;
 pub mod desk;
 pub mod driver;
 pub mod ear;

@@ -9,7 +9,8 @@
 //!
 //! Work is spread over the milliseconds: a room takes its turn on the phase `id mod 20`, and its once-a-second duties
 //! (reports, timeouts) on a millisecond of its own. Sketch of the cost: a forwarded packet is a table look-up, a 12-byte
-//! parse, a copy of 160 bytes and a 12-byte write, below 100 ns beside the 3,000 ns of the kernel's receive and send.
+//! parse, a copy of 160 bytes and a 12-byte write: 90 ns of CPU as the tests are compiled, beside the 3,000 ns of the kernel's
+//! receive and send.
 
 use core::net::SocketAddr;
 use std::collections::{BTreeMap, VecDeque};
@@ -23,7 +24,7 @@ use super::recorder::RecordingWrite;
 use super::room::{Room, Sink};
 use crate::audio::{FRAME_MS, Frame};
 use crate::ids::{RecordingId, SecretSource};
-use crate::limits::media::{PHASES_CAUGHT_UP, ROOMS_PER_ENGINE};
+use crate::limits::media::{DATAGRAM_BYTES, PHASES_CAUGHT_UP, ROOMS_PER_ENGINE, SOUNDS_PER_PLAY};
 use crate::time::Time;
 
 /// Rooms and everything in them.
@@ -72,7 +73,7 @@ pub struct Counters {
     pub phases_skipped: u64,
     /// Commands that named what is not there (any more).
     pub commands_dropped: u64,
-    /// Datagrams to ports nobody has open.
+    /// Datagrams to ports nobody has open, and those longer than `limits::media::DATAGRAM_BYTES`.
     pub packets_stray: u64,
 }
 
@@ -143,7 +144,8 @@ impl Engine {
 
     /// Takes a datagram that came to a local port.
     pub fn handle_packet(&mut self, now: Time, local_port: u16, from: SocketAddr, packet: &[u8]) {
-        let Some(entry) = self.by_local.get(usize::from(local_port)).copied().flatten() else {
+        let entry = self.by_local.get(usize::from(local_port)).copied().flatten();
+        let Some(entry) = entry.filter(|_| packet.len() <= DATAGRAM_BYTES) else {
             self.counters.packets_stray += 1;
             return;
         };
@@ -362,7 +364,7 @@ impl Engine {
             super::Audience::Port(port) => self.ports.get(&port).is_some_and(|place| place.room == at),
             super::Audience::Room | super::Audience::Rows => true,
         };
-        has_listener && !room.has_play(play.play)
+        has_listener && !room.has_play(play.play) && play.sounds.len() <= SOUNDS_PER_PLAY
     }
 
     fn stop_play(&mut self, room: RoomId, play: PlayId) -> Option<()> {

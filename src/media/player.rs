@@ -8,7 +8,6 @@ use crate::audio::clip::Clip;
 use crate::audio::codec::Codec;
 use crate::audio::tone::{Tone, TonePlan};
 use crate::audio::{FRAME_LEN, Frame, SILENCE};
-use crate::limits::media::SOUNDS_PER_PLAY;
 
 /// One play list and how far it has come.
 #[derive(Debug)]
@@ -30,11 +29,8 @@ struct Position {
 pub(super) type ToneShelf = BTreeMap<(Tone, TonePlan), Arc<Clip>>;
 
 impl Player {
-    /// Gets a play list ready. `None` where it is too long or holds no sound: it is over before it begins.
+    /// Gets a play list ready. `None` where it holds no sound: it is over before it begins.
     pub fn new(play: &Play, tones: &mut ToneShelf) -> Option<Self> {
-        if play.sounds.len() > SOUNDS_PER_PLAY {
-            return None;
-        }
         let clips: Vec<_> = play.sounds.iter().map(|sound| clip_of(sound, tones)).filter(|c| !c.is_empty()).collect();
         let at = Position { clip: 0, sample: 0 };
         (!clips.is_empty()).then_some(Self { play: play.play, to: play.to, clips, at, repeat: play.repeat })
@@ -135,7 +131,6 @@ mod tests {
     fn nothing_to_play_is_over_before_it_begins() {
         assert!(player(vec![], Repeat::Once).is_none());
         assert!(player(vec![clip(1, 0), Sound::Silence(Duration::ZERO)], Repeat::Forever).is_none());
-        assert!(player(vec![clip(1, 1); SOUNDS_PER_PLAY + 1], Repeat::Once).is_none());
     }
 
     #[test]

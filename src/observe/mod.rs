@@ -1,1 +1,5 @@
-//! Metrics, logs, ladders: what operators see.
+//! What operators see: [`metrics`] for machines, [`log`] for people, and a [`ladder`] for every call.
+//!
+//! All three are folds: they are told of events, messages and levels, and call nothing back.
+
+pub mod ladder;

@@ -1,8 +1,7 @@
 //! How well a stream arrives: sequence, loss and jitter (RFC 3550 appendix A), and the E-model's verdict (ITU-T G.107).
 
 use super::rtcp::ReportBlock;
-use super::{RtpHeader, sequence_ahead};
-use crate::audio::SAMPLE_RATE_HZ;
+use super::{CLOCK_HZ, RtpHeader, sequence_ahead};
 use crate::time::Time;
 
 /// Counts one incoming stream over all the SSRCs its sender goes through.
@@ -205,7 +204,7 @@ impl Source {
 }
 
 fn ticks_to_ms(ticks: f64) -> f64 {
-    ticks * 1_000.0 / f64::from(SAMPLE_RATE_HZ)
+    ticks * 1_000.0 / f64::from(CLOCK_HZ)
 }
 
 /// RFC 3550 A.1.
@@ -213,7 +212,7 @@ const MAX_DROPOUT: i32 = 3_000;
 /// RFC 3550 A.1, as a distance behind.
 const MAX_MISORDER: i32 = -100;
 /// A step of the sender's clock rather than jitter: two seconds.
-const JUMP_TICKS: f64 = 2.0 * SAMPLE_RATE_HZ as f64;
+const JUMP_TICKS: f64 = 2.0 * CLOCK_HZ as f64;
 
 /// What the E-model is told.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -3,8 +3,7 @@
 use core::time::Duration;
 use std::collections::VecDeque;
 
-use super::ticks_ahead;
-use crate::audio::{FRAME_MS, FRAME_TICKS, SAMPLE_RATE_HZ};
+use super::{CLOCK_HZ, ticks_ahead};
 use crate::limits::media::{KEY_SPAN, KEYS_QUEUED};
 use crate::time::Time;
 
@@ -143,7 +142,7 @@ impl KeyListener {
     fn report(&mut self) {
         let Some(known) = self.sounding.take() else { return };
         self.reported = Some((known.ssrc, known.timestamp));
-        let duration_ms = u32::from(known.duration) * 1_000 / SAMPLE_RATE_HZ;
+        let duration_ms = u32::from(known.duration) * 1_000 / CLOCK_HZ;
         self.presses.push_back(KeyPress { key: known.key, duration_ms });
     }
 }
@@ -151,7 +150,7 @@ impl KeyListener {
 const SHORTEST_SPACING: Duration = Duration::from_millis(20);
 const LONGEST_SPACING: Duration = Duration::from_millis(50);
 /// How late a packet of a past event may be, in ticks: five seconds. Further back the sender has begun anew.
-const LATE_TICKS: i64 = 5 * SAMPLE_RATE_HZ as i64;
+const LATE_TICKS: i64 = 5 * CLOCK_HZ as i64;
 
 /// Sends keys, one step for each 20 ms phase.
 ///
@@ -233,10 +232,10 @@ impl KeySender {
         if at + 1 == key.phases + END_REPEATS - 1 {
             self.finish(key);
         }
-        let duration = u16::try_from(elapsed * FRAME_TICKS).unwrap_or(u16::MAX);
+        let duration = u16::try_from(elapsed * PHASE_TICKS).unwrap_or(u16::MAX);
         KeyStep::Event {
             event: TelephoneEvent { event: key.event, end, volume: VOLUME, duration },
-            timestamp_back: at * FRAME_TICKS,
+            timestamp_back: at * PHASE_TICKS,
             marker: at == 0,
         }
     }
@@ -272,9 +271,13 @@ impl KeySender {
 
 fn phases_of(span: Duration) -> u32 {
     let ms = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-    u32::try_from(ms.div_ceil(FRAME_MS)).unwrap_or(u32::MAX)
+    u32::try_from(ms.div_ceil(PHASE_MS)).unwrap_or(u32::MAX)
 }
 
+/// One step of sending, in milliseconds.
+const PHASE_MS: u64 = 20;
+/// One step of sending, in clock ticks.
+const PHASE_TICKS: u32 = 160;
 /// The end goes out three times (RFC 4733 §2.5.1.4).
 const END_REPEATS: u32 = 3;
 /// −10 dBm0, what telephones send.

@@ -25,6 +25,7 @@ use socket2::SockRef;
 
 use super::recording_thread::{EventSink, RecordingQueue};
 use crate::ids::SecretSource;
+use crate::limits::media::DATAGRAM_BYTES;
 use crate::media::{Counters, Engine, MediaCommand, Output};
 use crate::time::Time;
 
@@ -317,8 +318,8 @@ const READY_AT_ONCE: usize = 256;
 const TURN_ROUNDS: usize = 64;
 /// Packets of one socket in one round: a flood on one socket does not keep the others waiting.
 const PACKETS_A_SOCKET: usize = 16;
-/// Longer than any Ethernet frame; what is longer still is cut, and then refused as it should be.
-const BUFFER_BYTES: usize = 2_048;
+/// One more than the engine takes, so that what is too long still shows as too long.
+const BUFFER_BYTES: usize = DATAGRAM_BYTES + 1;
 /// DSCP 46 in the upper six bits.
 const EXPEDITED: u32 = 46 << 2;
 
@@ -466,7 +467,7 @@ mod tests {
         loop {
             let probe = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
             let addr = probe.local_addr().unwrap();
-            let above = addr.port().checked_add(1).filter(|_| addr.port() % 2 == 0);
+            let above = addr.port().checked_add(1).filter(|_| addr.port().is_multiple_of(2));
             if above.is_some_and(|port| UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok()) {
                 return addr;
             }

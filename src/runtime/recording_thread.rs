@@ -364,6 +364,36 @@ mod tests {
     }
 
     #[test]
+    fn a_disk_that_refuses_or_a_file_that_is_too_long_fails_the_recording_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (tell, told) = mpsc::channel();
+        let sink: EventSink = Arc::new(move |event| tell.send(event).unwrap());
+        let mut writer = Writer { files: BTreeMap::new(), lagging: false, sink };
+        // A handle that may only read stands for a disk that takes no more.
+        let path = folder.path().join("a.wav");
+        fs::write(&path, "").unwrap();
+        let file = File::open(&path).unwrap();
+        let wav = RecordingWriter::new(BufWriter::new(file.try_clone().unwrap()), 2).unwrap();
+        let flushed = Instant::now().checked_sub(FLUSH_EVERY).unwrap();
+        writer.files.insert(id(1), OpenFile { wav, file, flushed, bytes: 0 });
+        let mut long = OpenFile::create(&folder.path().join("b.wav"), 2).unwrap();
+        long.bytes = RECORDING_BYTES - 2;
+        writer.files.insert(id(2), long);
+        for n in [1, 1, 2, 2] {
+            writer.append(id(n), &[1, 2]);
+        }
+        [1, 2].into_iter().for_each(|n| writer.seal(id(n)));
+        let failed: Vec<_> = told
+            .try_iter()
+            .map(|event| match event {
+                MediaEvent::RecordingFailed { recording, reason, .. } => (recording, reason.contains("longer")),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(failed, [(id(1), false), (id(2), true)]);
+    }
+
+    #[test]
     fn lag_is_told_when_it_begins_and_when_it_ends() {
         let (tell, told) = mpsc::channel();
         let sink: EventSink = Arc::new(move |event| tell.send(event).unwrap());

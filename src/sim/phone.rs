@@ -560,6 +560,18 @@ mod tests {
     }
 
     #[test]
+    fn reports_that_nobody_reads_push_out_the_oldest() {
+        let mut phone = phone("1001", A, B);
+        phone.endpoint().report(PhoneReport::Unregistered);
+        for _ in 0..limits::SIM_REPORTS {
+            phone.endpoint().report(PhoneReport::Stray { status: 481 });
+        }
+        let reports: Vec<PhoneReport> = core::iter::from_fn(|| phone.poll_report()).collect();
+        assert_eq!(reports.len(), limits::SIM_REPORTS);
+        assert!(!reports.contains(&PhoneReport::Unregistered));
+    }
+
+    #[test]
     fn a_rebooted_phone_answers_481_and_its_partner_hangs_up() {
         let mut line = pair(Line::clean(1), AnswerPlan::answer_after(Duration::ZERO));
         dial(&mut line);

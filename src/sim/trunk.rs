@@ -208,6 +208,9 @@ impl Trunk {
         let (Some(user), Some(contact)) = (user, contact) else {
             return self.endpoint.answer_outside(now, key, request, 400, |draft| draft);
         };
+        if self.registered.len() >= limits::SIM_TRUNK_LINES && !self.registered.contains_key(&user) {
+            return self.endpoint.answer_outside(now, key, request, 503, |draft| draft);
+        }
         let general = request.header("Expires").and_then(|text| text.trim().parse().ok());
         let expires_s = contact.expires.or(general).unwrap_or(3_600).min(self.grants_s);
         let line = Line { contact: contact.uri.clone(), until: now + Duration::from_secs(u64::from(expires_s)) };
@@ -275,6 +278,7 @@ mod tests {
     use super::super::digest::Algorithm;
     use super::super::phone::{Phone, PhoneSettings};
     use super::super::report::{EndedBy, Ending};
+    use super::super::rsip_wire::{Draft, Method};
     use super::super::test_line::{Line as TestLine, addr};
     use super::*;
 
@@ -396,18 +400,39 @@ mod tests {
     }
 
     #[test]
+    fn one_line_more_than_a_trunk_holds_is_refused() {
+        let mut trunk = Trunk::new(settings(), 1);
+        let mut register = |n: usize| {
+            let register = Draft::request(Method::Register, SipUri::of_domain("carrier.example"))
+                .with("Via", format!("SIP/2.0/UDP 127.0.1.1:5060;branch=z9hG4bK{n}"))
+                .with("From", format!("<sip:u{n}@carrier.example>;tag=1"))
+                .with("To", format!("<sip:u{n}@carrier.example>"))
+                .with("Call-ID", n)
+                .with("CSeq", "1 REGISTER")
+                .with("Contact", "<sip:line@127.0.1.1:5060>");
+            // Far enough apart that finished transactions are gone.
+            let now = Time::from_secs(100 * n as u64);
+            trunk.handle_timeout(now);
+            trunk.handle(now, addr(SWITCH), &register.write());
+            Received::parse(&trunk.poll_send().unwrap().bytes).unwrap().status()
+        };
+        let statuses: Vec<Option<u16>> = (0..=limits::SIM_TRUNK_LINES).map(&mut register).collect();
+        let (last, others) = statuses.split_last().unwrap();
+        assert!(others.iter().all(|status| *status == Some(200)));
+        assert_eq!(*last, Some(503));
+        assert_eq!(register(0), Some(200), "a line that it holds may refresh");
+    }
+
+    #[test]
     fn options_shows_whether_the_gateway_lives() {
         for (options_status, answers) in [(Some(200), 1), (Some(503), 1), (None, 0)] {
             let mut trunk = Trunk::new(TrunkSettings { options_status, ..settings() }, 1);
-            let options = super::super::rsip_wire::Draft::request(
-                super::super::rsip_wire::Method::Options,
-                SipUri::at("gw", addr(CARRIER)),
-            )
-            .with("Via", "SIP/2.0/UDP 127.0.1.1:5060;branch=z9hG4bK1")
-            .with("From", "<sip:switch@example.com>;tag=1")
-            .with("To", "<sip:gw@carrier.example>")
-            .with("Call-ID", "o1")
-            .with("CSeq", "1 OPTIONS");
+            let options = Draft::request(Method::Options, SipUri::at("gw", addr(CARRIER)))
+                .with("Via", "SIP/2.0/UDP 127.0.1.1:5060;branch=z9hG4bK1")
+                .with("From", "<sip:switch@example.com>;tag=1")
+                .with("To", "<sip:gw@carrier.example>")
+                .with("Call-ID", "o1")
+                .with("CSeq", "1 OPTIONS");
             trunk.handle(Time::EPOCH, addr(SWITCH), &options.write());
             let replies: Vec<Received> =
                 core::iter::from_fn(|| trunk.poll_send()).filter_map(|d| Received::parse(&d.bytes).ok()).collect();

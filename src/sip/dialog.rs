@@ -202,7 +202,7 @@ impl Dialog {
 fn named(address: NameAddr<'_>) -> String {
     let uri = address.uri();
     match core::str::from_utf8(address.display_raw()) {
-        Ok(display) if !display.is_empty() => format!("{display} <{}>", uri.as_str()),
+        Ok(display) if !display.is_empty() && !display.contains('\0') => format!("{display} <{}>", uri.as_str()),
         _ => format!("<{}>", uri.as_str()),
     }
 }

@@ -198,6 +198,10 @@ impl Registrar {
     // -- REGISTER ----------------------------------------------------------------------------------------------------
 
     pub fn handle_register(&mut self, now: Time, request: &Message, source: Source) -> Answer {
+        let scheme = request.to().map(|to| to.uri().scheme());
+        if !matches!(scheme, Ok(Scheme::Sip | Scheme::Sips)) {
+            return Answer::status(400, "Address of Record Is No SIP URI");
+        }
         let to = request.to().ok().and_then(|to| to.uri().user_text().map(|user| AccountName::new(&*user)));
         let Some(account) = to else { return Answer::status(404, "") };
         match self.identify(now, request) {

@@ -10,7 +10,7 @@ macro_rules! torture {
     };
 }
 
-const MESSAGES: &[(&str, &[u8])] = torture! {
+pub(super) const MESSAGES: &[(&str, &[u8])] = torture! {
     "badaspec" "badbranch" "baddate" "baddn" "badinv01" "badvers" "bcast" "bext01" "bigcode" "clerr" "cparam01" "cparam02"
     "dblreq" "esc01" "esc02" "escnull" "escruri" "insuf" "intmeth" "inv2543" "invut" "longreq" "ltgtruri" "lwsdisp" "lwsruri"
     "lwsstart" "mcl01" "mismatch01" "mismatch02" "mpart01" "multi01" "ncl" "noreason" "novelsc" "quotbal" "regaut01" "regbadct"

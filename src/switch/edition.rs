@@ -14,7 +14,7 @@ use crate::plan::Plan;
 /// One edition.
 #[derive(Clone, Debug)]
 pub struct Edition {
-    pub plan: Plan,
+    pub plan: Arc<Plan>,
     pub book: Arc<Book>,
     pub sounds: Sounds,
     /// The queues as the ACD takes them: expressions parsed, spans as durations.

@@ -422,10 +422,10 @@ impl Switch {
         })
     }
 
-    /// Our own address of the peer's family: where its media is received.
+    /// Our own address that faces a peer: of its family, and loopback towards loopback. Its media is received there.
     fn listener_for(&self, peer: IpAddr) -> Option<IpAddr> {
-        let of_family = |l: &&crate::sip::flow::Listener| l.local.is_ipv4() == peer.is_ipv4();
-        self.listeners.iter().find(of_family).map(|listener| listener.local.ip())
+        let ours = || self.listeners.iter().map(|l| l.local.ip()).filter(|ip| ip.is_ipv4() == peer.is_ipv4());
+        ours().find(|ip| ip.is_loopback() == peer.is_loopback()).or_else(|| ours().next())
     }
 
     // -- what the user agent tells -----------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ pub use input::{CommandId, Input, StoreHealth};
 pub use ports::{EngineId, Ports};
 pub use request::{Keyed, Known, Query, Reply, RequestId};
 pub use roster::Roster;
-pub use snapshot::Counts;
+pub use snapshot::{Counts, Levels};
 
 use arrival::Rates;
 use call::Call;

@@ -1,7 +1,11 @@
 //! Scenarios and storms in virtual time, on a small house that a test reads like a ladder.
 
-mod scenario;
+mod agents;
+mod entering;
+mod order;
+mod ringing;
 mod storm;
+mod supervision;
 
 use core::time::Duration;
 
@@ -152,4 +156,22 @@ impl House {
     fn figures(&self) -> Figures {
         self.acd.figures(&"q".into()).unwrap()
     }
+}
+
+fn not_ready(reason: NotReady) -> AgentState {
+    AgentState::NotReady { reason }
+}
+
+fn tiered(n: u128, tier: Tier) -> CallEntry {
+    CallEntry { tier: Some(tier), ..CallEntry::new(id(n), "q") }
+}
+
+fn chain(names: &[&str], to: impl Fn(usize) -> Option<Action>) -> Settings {
+    let queues = names.iter().enumerate().map(|(index, name)| {
+        let mut rules = QueueSettings::named(*name);
+        rules.members = Membership::Assigned;
+        rules.overflow.nobody_signed_in = to(index);
+        rules
+    });
+    Settings { queues: queues.collect(), ..Settings::default() }
 }

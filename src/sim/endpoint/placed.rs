@@ -165,6 +165,8 @@ impl Endpoint {
         let ack = self.write_ack(&dialog, message.cseq, body);
         self.exchanges.send(ack.to, ack.bytes.clone());
         if let Some(call) = self.calls.get_mut(&key) {
+            // Repeats of an earlier INVITE's 2xx have ended by the time another one is answered.
+            call.acks.retain(|(cseq, _), _| *cseq == message.cseq);
             call.acks.insert(at, ack);
         }
     }

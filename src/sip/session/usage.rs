@@ -35,7 +35,8 @@ pub struct Usage {
     pub authenticator: Authenticator,
     /// Our 2xx that waits for its ACK.
     unacked: Option<Unacked>,
-    ours: Option<RequestId>,
+    /// Our offer, and when we stop waiting for its answer.
+    ours: Option<(RequestId, Time)>,
     /// When our offer is made again after a 491.
     retry: Option<(Time, Body)>,
     theirs: Option<Theirs>,
@@ -90,6 +91,9 @@ enum Leaving {
 
 type Ended = Option<(Ending, Option<EndReason>)>;
 
+/// How long a re-INVITE of ours may be provisional: what a proxy's Timer C allows (RFC 3261 §16.6 step 11).
+const OFFER_TIME: Duration = Duration::from_secs(180);
+
 impl Unacked {
     pub fn new(
         now: Time,
@@ -134,12 +138,14 @@ impl Usage {
     pub fn poll_timeout(&self) -> Option<Time> {
         let unacked = self.unacked.as_ref().map(|unacked| unacked.next.min(unacked.deadline));
         let retry = self.retry.as_ref().map(|(at, _)| *at);
-        [unacked, retry].into_iter().flatten().min()
+        let ours = self.ours.map(|(_, until)| until);
+        [unacked, retry, ours].into_iter().flatten().min()
     }
 
     pub fn handle_timeout(&mut self, context: &mut Context<'_>) -> Ended {
         if self.unacked.as_ref().is_some_and(|unacked| unacked.deadline <= context.now) {
             self.unacked = None;
+            self.give_up_offer(context);
             let reason = match core::mem::replace(&mut self.leaving, Leaving::No) {
                 Leaving::AfterAck(reason) => reason,
                 _ => Some("SIP;cause=408;text=\"No ACK\"".to_owned()),
@@ -153,6 +159,12 @@ impl Usage {
             unacked.interval = unacked.timers.doubled(unacked.interval);
             unacked.next += unacked.interval;
             context.carrier.transactions.respond(context.now, unacked.transaction, 200, unacked.bytes.clone());
+        }
+        if let Some((request, until)) = &mut self.ours
+            && *until <= context.now
+        {
+            *until = Time::FAR_FUTURE;
+            context.carrier.cancel(context.now, *request, None);
         }
         if let Some((_, body)) = self.retry.take_if(|(at, _)| *at <= context.now) {
             // The order was taken long ago: where it cannot be sent now, the far side's time-out tells.
@@ -226,6 +238,7 @@ impl Usage {
         if let Some(refer) = self.referral.take_pending() {
             self.reply(context, refer, Reply::status(487));
         }
+        self.give_up_offer(context);
         self.leaving = Leaving::Over;
         Some((Ending::Bye, end_reason(bye)))
     }
@@ -234,6 +247,10 @@ impl Usage {
         if self.ours.is_some() {
             // RFC 3261 §14.2: glare.
             return self.reply(context, transaction, Reply::status(491));
+        }
+        // Whoever sends this has had our 2xx: its ACK is lost or late (RFC 5407 §3.1.4), unless it has to bring an answer.
+        if self.unacked.take_if(|unacked| !unacked.wants_answer).is_some() {
+            context.events.push_back(UaEvent::Acked { session: self.session, answer: None });
         }
         if self.theirs.is_some() || self.unacked.is_some() {
             let wait = [(Name::RetryAfter.as_str(), context.carrier.secrets.u32().wrapping_rem(10).to_string())];
@@ -315,7 +332,8 @@ impl Usage {
 
     fn send_offer(&mut self, context: &mut Context<'_>, body: Body) -> Result<(), Refused> {
         let draft = self.dialog.request(Method::Invite, Some(body));
-        self.ours = Some(self.send(context, Purpose::Reoffer, draft)?);
+        let request = self.send(context, Purpose::Reoffer, draft)?;
+        self.ours = Some((request, context.now + OFFER_TIME));
         Ok(())
     }
 
@@ -339,9 +357,17 @@ impl Usage {
             self.reply(context, refer, Reply::status(480));
         }
         self.retry = None;
+        self.give_up_offer(context);
         match self.unacked {
             Some(_) => self.leaving = Leaving::AfterAck(reason.map(str::to_owned)),
             None => self.bye(context, reason),
+        }
+    }
+
+    /// A re-INVITE that nobody waits for any more must not stay provisional for ever.
+    fn give_up_offer(&mut self, context: &mut Context<'_>) {
+        if let Some((request, _)) = self.ours.take() {
+            context.carrier.cancel(context.now, request, None);
         }
     }
 
@@ -445,8 +471,10 @@ impl Usage {
         let draft = Draft { headers: draft.headers, ..next };
         match self.send(context, purpose, draft) {
             Ok(again) => {
-                if self.ours == Some(request) {
-                    self.ours = Some(again);
+                if let Some((ours, _)) = &mut self.ours
+                    && *ours == request
+                {
+                    *ours = again;
                 }
                 true
             }
@@ -532,8 +560,8 @@ mod tests {
         for _ in 0..2_000 {
             let caller = glare_back_off(true, &mut secrets).as_millis();
             let called = glare_back_off(false, &mut secrets).as_millis();
-            assert!((2_100..=4_000).contains(&caller) && caller % 10 == 0);
-            assert!((0..=2_000).contains(&called) && called % 10 == 0);
+            assert!((2_100..=4_000).contains(&caller) && caller.is_multiple_of(10));
+            assert!((0..=2_000).contains(&called) && called.is_multiple_of(10));
         }
     }
 }

@@ -69,7 +69,7 @@ impl Writer {
     pub fn response(status: u16, reason: &str) -> Writer {
         let mut writer = Writer::empty();
         writer.refuse_if(!(100..=699).contains(&status), || Unwritable::Status);
-        writer.refuse_if(breaks_line(reason.as_bytes()), || Unwritable::Reason);
+        writer.refuse_if(breaks_line_or_string(reason.as_bytes()), || Unwritable::Reason);
         let reason = if reason.is_empty() { reason_phrase(status) } else { reason };
         writer.out.extend_from_slice(b"SIP/2.0 ");
         status.write(&mut writer.out);
@@ -85,17 +85,22 @@ impl Writer {
 
     /// Adds a header line. [`Value`] is text, bytes, numbers, and `format_args!`.
     pub fn header(&mut self, name: Name, value: impl Value) -> &mut Writer {
-        self.line(name.as_str(), |out| value.write(out))
+        self.line(name.as_str(), breaks_line_or_string, |out| value.write(out))
     }
 
     /// Adds a header that [`Name`] has no row for.
     pub fn extension(&mut self, name: &str, value: impl Value) -> &mut Writer {
-        self.line(name, |out| value.write(out))
+        self.line(name, breaks_line_or_string, |out| value.write(out))
     }
 
     /// Adds a header as it stands in another message: its spelling, its bytes.
     pub fn copy(&mut self, header: &Header<'_>) -> &mut Writer {
-        self.line(header.name_text, |out| out.extend_from_slice(header.value))
+        self.line(header.name_text, breaks_line, |out| out.extend_from_slice(header.value))
+    }
+
+    /// Adds what goes back to whoever sent it. A NUL, legal in a quoted string (RFC 4475 §3.1.1.2), is theirs to have back.
+    fn echo(&mut self, name: Name, value: impl Value) -> &mut Writer {
+        self.line(name.as_str(), breaks_line, |out| value.write(out))
     }
 
     /// Adds every header of that name from another message.
@@ -127,13 +132,13 @@ impl Writer {
         Ok(core::mem::take(&mut self.out).into())
     }
 
-    fn line(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>)) -> &mut Writer {
+    fn line(&mut self, name: &str, breaks: fn(&[u8]) -> bool, write: impl FnOnce(&mut Vec<u8>)) -> &mut Writer {
         self.refuse_if(!scan::is_token(name.as_bytes()), || Unwritable::HeaderName(name.into()));
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b": ");
         let value_at = self.out.len();
         write(&mut self.out);
-        let broken = self.out.get(value_at..).is_some_and(breaks_line);
+        let broken = self.out.get(value_at..).is_some_and(breaks);
         self.refuse_if(broken, || Unwritable::HeaderValue(name.into()));
         self.out.extend_from_slice(b"\r\n");
         self
@@ -147,8 +152,12 @@ impl Writer {
     }
 }
 
-/// A NUL ends no line, but it ends strings in the C programs behind us.
 fn breaks_line(text: &[u8]) -> bool {
+    memchr::memchr2(b'\r', b'\n', text).is_some()
+}
+
+/// A NUL ends no line, but it ends strings in the C programs behind us.
+fn breaks_line_or_string(text: &[u8]) -> bool {
     memchr::memchr3(b'\r', b'\n', 0, text).is_some()
 }
 

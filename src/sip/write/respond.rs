@@ -21,19 +21,19 @@ pub fn respond(request: &Message, source: SocketAddr, status: u16, reason: &str,
     for header in request.headers() {
         match header.name {
             Name::Via if core::mem::take(&mut top) => {
-                writer.header(Name::Via, TopVia { value: header.value, source });
+                writer.echo(Name::Via, TopVia { value: header.value, source });
             }
             Name::To => write_to(&mut writer, &header, to_tag),
             Name::Via | Name::From | Name::CallId | Name::CSeq => {
-                writer.header(header.name, header.value);
+                writer.echo(header.name, header.value);
             }
             // §12.1.1: the responses that make a dialog.
             Name::RecordRoute if makes_dialog(request, status) => {
-                writer.header(header.name, header.value);
+                writer.echo(header.name, header.value);
             }
             // §8.2.6.1: the sender measures the round trip by it.
             Name::Timestamp if status == 100 => {
-                writer.header(header.name, header.value);
+                writer.echo(header.name, header.value);
             }
             _ => {}
         }
@@ -62,10 +62,10 @@ fn write_to(writer: &mut Writer, header: &Header<'_>, to_tag: Option<&str>) {
     let untagged = NameAddr::parse(header.value).is_ok_and(|to| to.tag().is_none());
     match to_tag {
         Some(tag) if untagged && scan::is_token(tag.as_bytes()) => {
-            writer.header(Name::To, Tagged { value: header.value, tag });
+            writer.echo(Name::To, Tagged { value: header.value, tag });
         }
         _ => {
-            writer.header(Name::To, header.value);
+            writer.echo(Name::To, header.value);
         }
     }
 }

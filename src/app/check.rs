@@ -1,0 +1,84 @@
+//! `strowger check`: every finding with its place, its reason and its mend.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::config::args::{Args, Check};
+use crate::config::report;
+use crate::finding::{Finding, Severity, Source};
+
+use super::{REFUSED, edition};
+
+pub fn run(args: &Args, options: &Check) -> anyhow::Result<ExitCode> {
+    let configs = if options.paths.is_empty() { vec![args.config.clone()] } else { configs_of(&options.paths) };
+    let mut worst = None;
+    for config in configs {
+        let (findings, sources) = findings_of(&config);
+        let shown = only(&options.paths, findings);
+        print(args, &config, &shown, &sources);
+        worst = worst.max(shown.iter().map(|finding| finding.severity).max());
+    }
+    Ok(match worst {
+        Some(Severity::Error) => ExitCode::from(REFUSED),
+        Some(Severity::Warning) if options.strict => ExitCode::from(REFUSED),
+        _ => ExitCode::SUCCESS,
+    })
+}
+
+/// Everything there is to find in a configuration, its dialplans and its prompts.
+fn findings_of(config: &Path) -> (Vec<Finding>, Vec<Source>) {
+    match edition::read(config) {
+        Err(refused) => (refused.findings, refused.sources),
+        Ok(loaded) => {
+            let mut findings = loaded.warnings.clone();
+            if let Err(found) = edition::compose(config, &loaded) {
+                findings.extend(found);
+            }
+            (findings, loaded.sources)
+        }
+    }
+}
+
+/// A folder stands for its `strowger.toml`, a dialplan for the configuration it belongs to.
+fn configs_of(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let mut configs: Vec<PathBuf> = paths.iter().map(|path| config_of(path)).collect();
+    configs.sort();
+    configs.dedup();
+    configs
+}
+
+fn config_of(path: &Path) -> PathBuf {
+    const NAME: &str = "strowger.toml";
+    if path.is_dir() {
+        return path.join(NAME);
+    }
+    let above = [path.parent(), path.parent().and_then(Path::parent)];
+    let beside = above.into_iter().flatten().map(|folder| folder.join(NAME)).find(|config| config.is_file());
+    match path.file_name() {
+        Some(name) if name == NAME => path.to_owned(),
+        _ => beside.unwrap_or_else(|| path.to_owned()),
+    }
+}
+
+/// Where single files were named, only what concerns them.
+fn only(paths: &[PathBuf], findings: Vec<Finding>) -> Vec<Finding> {
+    let files: Vec<&PathBuf> = paths.iter().filter(|path| path.is_file()).collect();
+    if files.is_empty() {
+        return findings;
+    }
+    let named = |finding: &Finding| {
+        files.iter().any(|path| path.ends_with(Path::new(&*finding.file).file_name().unwrap_or_default()))
+    };
+    findings.into_iter().filter(named).collect()
+}
+
+fn print(args: &Args, config: &Path, findings: &[Finding], sources: &[Source]) {
+    if args.json {
+        return println!("{}", report::for_machines(findings));
+    }
+    if findings.is_empty() {
+        return println!("{}: in order.", config.display());
+    }
+    print!("{}", report::for_people(findings, sources, super::serve::paint()));
+    println!("{}", report::summary(findings));
+}

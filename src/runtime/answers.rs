@@ -1,0 +1,271 @@
+//! Slow questions answered: the customer's record, company systems, credentials, host names.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::crm::{self, Customer, Interaction};
+use crate::dialplan::facts::CustomerFacts;
+use crate::dialplan::model::{Credential, Method};
+use crate::dialplan::value::Value;
+use crate::ids::{CustomerId, Language};
+use crate::ivr::effect::HeaderValue;
+use crate::ivr::{Compared, HttpCall};
+use crate::net::resolve;
+use crate::plan::Zone;
+use crate::runtime::clock::SystemClock;
+use crate::runtime::switch_thread::SwitchHandle;
+use crate::store::view::key;
+use crate::store::{View, ViewError, password};
+use crate::switch::{Input, Known, Query, Reply, RequestId};
+use crate::time::Time;
+
+/// Attributes whose name begins so are compared with what a caller keys, and never leave the store.
+pub const SECRET: &str = "secret.";
+/// Wrong credentials in a row that lock a customer, and for how long.
+const MOST_WRONG: u32 = 5;
+const LOCKED_FOR: Duration = Duration::from_secs(30 * 60);
+/// Bytes of a company system's answer.
+const MOST_BODY: usize = 256 << 10;
+/// Contacts read for a card.
+const MOST_CONTACTS: usize = 200;
+
+/// Answers the switch's questions on the asynchronous side.
+#[derive(Clone)]
+pub struct Answers {
+    view: Arc<dyn View>,
+    clock: SystemClock,
+    zone: Zone,
+    language: Language,
+    http: reqwest::Client,
+    wrong: Arc<Mutex<BTreeMap<CustomerId, (u32, Time)>>>,
+}
+
+impl Answers {
+    pub fn new(
+        view: Arc<dyn View>,
+        clock: SystemClock,
+        zone: Zone,
+        language: Language,
+    ) -> Result<Self, reqwest::Error> {
+        // A redirect could lead a token to another host.
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+        Ok(Self { view, clock, zone, language, http, wrong: Arc::default() })
+    }
+
+    /// Works on one question and hands the reply to the switch.
+    pub fn answer(
+        &self,
+        runtime: &tokio::runtime::Handle,
+        switch: SwitchHandle,
+        request: RequestId,
+        query: Query,
+        deadline: Time,
+    ) {
+        let this = self.clone();
+        runtime.spawn(async move {
+            let reply = this.reply(query, deadline).await;
+            // Where the switch is behind, its own deadline answers.
+            let _ = switch.input(Input::Reply { request, reply });
+        });
+    }
+
+    async fn reply(&self, query: Query, deadline: Time) -> Reply {
+        let blocking = |this: Self, work: fn(&Self, Query) -> Result<Reply, ViewError>, query: Query| async move {
+            match tokio::task::spawn_blocking(move || work(&this, query)).await {
+                Ok(Ok(reply)) => reply,
+                Ok(Err(error)) => Reply::Failed(error.to_string()),
+                Err(error) => Reply::Failed(error.to_string()),
+            }
+        };
+        match query {
+            Query::Customer { .. } | Query::Account { .. } => blocking(self.clone(), Self::customer, query).await,
+            Query::Credential { .. } => blocking(self.clone(), Self::credential, query).await,
+            Query::Http(call) => self.http(call, deadline).await,
+            Query::Resolve(name) => match resolve::resolve(&name).await {
+                Ok(hops) => Reply::Resolved(hops),
+                Err(error) => Reply::Failed(error.to_string()),
+            },
+        }
+    }
+
+    // -- customers ---------------------------------------------------------------------------------------------------
+
+    fn customer(&self, query: Query) -> Result<Reply, ViewError> {
+        let found = match query {
+            Query::Customer { number } => self.by_number(&number)?,
+            Query::Account { number } => self.by_account(&number)?,
+            _ => None,
+        };
+        let Some(mut customer) = found else { return Ok(Reply::Customer(None)) };
+        customer.attributes.retain(|name, _| !name.starts_with(SECRET));
+        let past = self.contacts(customer.id)?;
+        let card = crm::card::compose(&customer, &past, self.month_start(), None, &self.language);
+        let facts = facts_of(&customer, card.contacts_this_month);
+        Ok(Reply::Customer(Some(Box::new(Known { card, facts }))))
+    }
+
+    /// The one customer with this number; several are the agent's to choose from.
+    fn by_number(&self, number: &str) -> Result<Option<Customer>, ViewError> {
+        let rows = self.view.range(&key::customers_of_phone(number), None, 2)?;
+        match rows.as_slice() {
+            [row] => self.read(&row.value),
+            _ => Ok(None),
+        }
+    }
+
+    /// By the number in the company's books: the attribute `account`.
+    fn by_account(&self, account: &str) -> Result<Option<Customer>, ViewError> {
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let rows = self.view.range(&key::customers(), after.as_deref(), 1_000)?;
+            let customers = rows.iter().filter_map(|row| serde_json::from_slice::<Customer>(&row.value).ok());
+            let mut wanted = customers.filter(|c| c.attributes.get("account").is_some_and(|known| known == account));
+            if let Some(customer) = wanted.next() {
+                return Ok(Some(customer));
+            }
+            match rows.last() {
+                Some(last) => after = Some(last.key.clone()),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    fn read<T: serde::de::DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, ViewError> {
+        Ok(self.view.get(key)?.and_then(|value| serde_json::from_slice(&value).ok()))
+    }
+
+    fn contacts(&self, customer: CustomerId) -> Result<Vec<Interaction>, ViewError> {
+        let index = self.view.range_back(&key::of_customer(customer), None, MOST_CONTACTS)?;
+        let mut contacts = Vec::with_capacity(index.len());
+        for row in index {
+            contacts.extend(self.read(&row.value)?);
+        }
+        Ok(contacts)
+    }
+
+    fn month_start(&self) -> Time {
+        let now = self.clock.now();
+        let start = self.zone.local(now).and_then(|local| {
+            let first = local.date().first_of_month().to_datetime(jiff::civil::Time::midnight());
+            self.zone.instant(first)
+        });
+        start.unwrap_or(now)
+    }
+
+    // -- credentials -------------------------------------------------------------------------------------------------
+
+    /// Compares what a caller keyed with the customer's secret; too many wrong answers lock the customer for a while.
+    fn credential(&self, query: Query) -> Result<Reply, ViewError> {
+        let Query::Credential { method, customer, caller, keyed } = query else {
+            return Ok(Reply::Failed("not a credential".to_owned()));
+        };
+        let known = match customer {
+            Some(id) => self.read::<Customer>(&key::customer(id))?,
+            None => self.by_number(&caller)?,
+        };
+        let Some(known) = known else { return Ok(Reply::Compared(Compared::Wrong)) };
+        let now = self.clock.now();
+        if self.is_locked(known.id, now) {
+            return Ok(Reply::Compared(Compared::Locked));
+        }
+        let name = match method {
+            Credential::Pin => "secret.pin",
+            Credential::BirthDate => "secret.birth_date",
+            Credential::IdLast4 => "secret.id_last4",
+        };
+        let hash = known.attributes.get(name).map(|hash| crm::people::PasswordHash(hash.clone()));
+        let right = password::verify(&crm::people::ClearPassword(keyed.0), hash.as_ref());
+        Ok(Reply::Compared(self.count(known.id, now, right)))
+    }
+
+    fn is_locked(&self, customer: CustomerId, now: Time) -> bool {
+        let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        wrong.get(&customer).is_some_and(|(count, last)| *count >= MOST_WRONG && now.since(*last) < LOCKED_FOR)
+    }
+
+    fn count(&self, customer: CustomerId, now: Time, right: bool) -> Compared {
+        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        if right {
+            wrong.remove(&customer);
+            return Compared::Verified;
+        }
+        wrong.retain(|_, (_, last)| now.since(*last) < LOCKED_FOR);
+        let (count, last) = wrong.entry(customer).or_default();
+        (*count, *last) = (*count + 1, now);
+        if *count >= MOST_WRONG { Compared::Locked } else { Compared::Wrong }
+    }
+
+    // -- company systems ---------------------------------------------------------------------------------------------
+
+    async fn http(&self, call: HttpCall, deadline: Time) -> Reply {
+        let mut reply = Reply::Failed("no attempt was made".to_owned());
+        for _ in 0..=call.retries {
+            let left = deadline.since(self.clock.now());
+            if left.is_zero() {
+                break;
+            }
+            reply = match tokio::time::timeout(left, self.attempt(&call)).await {
+                Ok(Ok(reply)) => reply,
+                Ok(Err(error)) => Reply::Failed(error),
+                Err(_) => Reply::Failed("no answer in time".to_owned()),
+            };
+            if !matches!(&reply, Reply::Failed(_)) && !matches!(&reply, Reply::Http { status: 500.., .. }) {
+                break;
+            }
+        }
+        reply
+    }
+
+    async fn attempt(&self, call: &HttpCall) -> Result<Reply, String> {
+        let method = match call.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
+            Method::Put => reqwest::Method::PUT,
+            Method::Patch => reqwest::Method::PATCH,
+            Method::Delete => reqwest::Method::DELETE,
+        };
+        let mut request = self.http.request(method, &call.url);
+        for (name, value) in &call.headers {
+            let value = match value {
+                HeaderValue::Text(text) => text.clone(),
+                HeaderValue::Environment(variable) => {
+                    std::env::var(&**variable).map_err(|_| format!("the environment has no {variable}"))?
+                }
+            };
+            request = request.header(&**name, value);
+        }
+        if let Some(body) = &call.body {
+            request = request.json(body);
+        }
+        let mut response = request.send().await.map_err(|error| error.without_url().to_string())?;
+        let status = response.status().as_u16();
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| error.without_url().to_string())? {
+            if bytes.len() + chunk.len() > MOST_BODY {
+                return Err(format!("the answer is over {MOST_BODY} bytes"));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        let body = serde_json::from_slice(&bytes).unwrap_or(serde_json::Value::Null);
+        Ok(Reply::Http { status, body })
+    }
+}
+
+/// The record as dialplans read it: `name`, `tier`, `language`, `number`, `contacts_this_month`, and every attribute.
+pub fn facts_of(customer: &Customer, contacts_this_month: u32) -> CustomerFacts {
+    let text = |text: &str| Value::text(text);
+    let mut facts = CustomerFacts::default();
+    let language = customer.language.clone().unwrap_or_else(|| Language::new("en"));
+    let mut put = |name: &str, value: Value| facts.fields.insert(Arc::from(name), value);
+    for (name, value) in &customer.attributes {
+        put(name, text(value));
+    }
+    put("id", text(&customer.id.to_string()));
+    put("name", text(&customer.display_name(&language)));
+    put("tier", text(customer.tier.code()));
+    put("language", text(customer.language.as_ref().map_or("", |language| language.as_str())));
+    put("number", text(customer.phones.first().map_or("", |phone| phone.as_str())));
+    put("contacts_this_month", Value::Number(i64::from(contacts_this_month)));
+    facts
+}

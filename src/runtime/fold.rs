@@ -1,0 +1,292 @@
+//! Events → rows of the view: call records, contacts, people, registrations, recordings.
+//!
+//! A call's row is written whole at each of its events, open calls included, so that the fold takes up after a restart
+//! exactly where its rows left off ([`EventFold::resume`]).
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+
+use crate::call::record::MOST_ENDED;
+use crate::call::{CallRecord, Records};
+use crate::crm::interaction::Outcome;
+use crate::crm::{Channel, Customer, Direction as Way, Interaction};
+use crate::event::{Direction, Event, Fact, RecordKind, Seq};
+use crate::ids::{AccountName, CallId, InteractionId, UserName};
+use crate::store::view::key;
+use crate::store::{Fold, Row, RowChange, View, ViewError};
+
+/// Goes up with any change of a row's meaning; the view is then rebuilt at the next start.
+const VERSION: u32 = 1;
+
+/// The fold of the whole centre.
+#[derive(Default)]
+pub struct EventFold {
+    records: Mutex<Records>,
+}
+
+/// A recording as the index keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize, serde::Deserialize)]
+pub struct RecordingRow {
+    pub recording: crate::ids::RecordingId,
+    pub call: CallId,
+    pub file: String,
+    pub at: crate::time::Time,
+    pub seconds: f64,
+    pub bytes: u64,
+}
+
+/// A voicemail message as its box keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize, serde::Deserialize)]
+pub struct VoicemailRow {
+    pub id: crate::ids::VoicemailId,
+    pub r#box: String,
+    pub call: CallId,
+    pub from: crate::event::Address,
+    pub file: String,
+    pub at: crate::time::Time,
+    pub seconds: f64,
+}
+
+impl EventFold {
+    /// Takes up the calls that were open, or ended lately, when the view was last written.
+    pub fn resume(view: &dyn View) -> Result<Self, ViewError> {
+        let mut records = Records::new();
+        for row in view.range(OPEN, None, MOST_OPEN)? {
+            if let Some(record) = view.get(&row.value)?.and_then(|value| serde_json::from_slice(&value).ok()) {
+                records.resume(record);
+            }
+        }
+        for row in view.range_back(&key::calls(), None, MOST_ENDED)? {
+            if let Some(record) = read_call(&row).filter(|record| record.ended.is_some()) {
+                records.resume(record);
+            }
+        }
+        Ok(Self { records: Mutex::new(records) })
+    }
+
+    /// The facts that close every call which a crash left open.
+    pub fn close_open(&self) -> Vec<(CallId, Fact)> {
+        self.lock().close_open()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Records> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Fold for EventFold {
+    fn version(&self) -> u32 {
+        VERSION
+    }
+
+    fn rows(&self, _seq: Seq, payload: &[u8]) -> Vec<RowChange> {
+        let Ok(event) = serde_json::from_slice::<Event>(payload) else { return Vec::new() };
+        let mut rows = rows_of_fact(&event);
+        if let Some(record) = self.lock().apply(&event) {
+            rows.extend(rows_of_call(&record));
+        }
+        rows
+    }
+}
+
+/// Markers of open calls: `o/{call}` → the key of the call's row.
+const OPEN: &[u8] = b"o/";
+/// More calls than a switch ever holds at once.
+const MOST_OPEN: usize = 10_000;
+
+pub fn read_call(row: &Row) -> Option<CallRecord> {
+    serde_json::from_slice(&row.value).ok()
+}
+
+fn rows_of_call(record: &CallRecord) -> Vec<RowChange> {
+    let row = key::call(record.accepted, record.call);
+    let marker = format!("o/{}", record.call).into_bytes();
+    let mut rows = vec![put(row.clone(), record)];
+    if record.ended.is_none() {
+        rows.push(RowChange::Put { key: marker, value: row });
+        return rows;
+    }
+    rows.push(RowChange::Delete { key: marker });
+    if let Some(contact) = interaction_of(record) {
+        let target = key::interaction(contact.id);
+        if !contact.number.is_empty() {
+            rows.push(RowChange::Put { key: key::by_number(&contact.number, contact.id), value: target.clone() });
+        }
+        if let Some(agent) = &contact.agent {
+            rows.push(RowChange::Put { key: key::by_agent(agent, contact.id), value: target.clone() });
+        }
+        if let Some(customer) = contact.customer {
+            rows.push(RowChange::Put { key: key::by_customer(customer, contact.id), value: target.clone() });
+        }
+        rows.push(put(target, &contact));
+    }
+    rows
+}
+
+/// What the customer remembers of a call. Calls within the house are no contact.
+fn interaction_of(record: &CallRecord) -> Option<Interaction> {
+    let (direction, number) = match record.direction {
+        Direction::Inbound => (Way::In, record.from.number.clone()),
+        Direction::Outbound => (Way::Out, record.to.number.clone()),
+        Direction::Internal => return None,
+    };
+    let spoke = record.agent.is_some();
+    let queued = record.queues.last();
+    let outcome = match (direction, spoke) {
+        (Way::In, true) => Outcome::Answered,
+        (Way::Out, _) if record.legs.iter().filter(|leg| leg.answered.is_some()).count() > 1 => Outcome::Answered,
+        (Way::Out, _) => Outcome::NotReached,
+        (Way::In, false) if queued.is_some() => Outcome::Abandoned,
+        (Way::In, false) => Outcome::SelfServed,
+    };
+    Some(Interaction {
+        id: InteractionId::from_u128(record.call.as_u128()),
+        customer: record.customer,
+        at: record.accepted,
+        channel: Channel::Voice,
+        direction,
+        number,
+        calls: vec![record.call],
+        queue: queued.map(|visit| visit.queue.clone()),
+        agent: record.agent.clone(),
+        language: None,
+        topic: None,
+        disposition: (!record.disposition.is_empty()).then(|| record.disposition.clone()),
+        note: record.notes.clone(),
+        outcome,
+        open: false,
+    })
+}
+
+fn rows_of_fact(event: &Event) -> Vec<RowChange> {
+    match &event.fact {
+        Fact::RecordSaved { kind, key, record, .. } => saved(*kind, key, record),
+        Fact::RecordRemoved { kind, key, .. } => removed(*kind, key),
+        Fact::PhoneRegistered { account, contact, binding, .. } => {
+            vec![put(key::registration(account, contact), &(account, binding))]
+        }
+        Fact::PhoneUnregistered { account, contact, .. } => {
+            vec![RowChange::Delete { key: key::registration(account, contact) }]
+        }
+        Fact::RecordingSealed { recording, file, seconds, bytes } => {
+            let Some(call) = event.call else { return Vec::new() };
+            let (recording, file, at) = (*recording, file.clone(), event.at);
+            let row = RecordingRow { recording, call, file, at, seconds: *seconds, bytes: *bytes };
+            vec![put(key::recording(recording), &row)]
+        }
+        Fact::VoicemailLeft { voicemail, r#box, from, file, seconds } => {
+            let Some(call) = event.call else { return Vec::new() };
+            let (id, from, file) = (*voicemail, from.clone(), file.clone());
+            let row = VoicemailRow { id, r#box: r#box.clone(), call, from, file, at: event.at, seconds: *seconds };
+            vec![put(key::voicemail(r#box, id), &row)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn saved(kind: RecordKind, name: &str, record: &serde_json::Value) -> Vec<RowChange> {
+    match kind {
+        RecordKind::User => vec![put(key::user(&UserName::new(name)), record)],
+        RecordKind::Account => vec![put(key::account(&AccountName::new(name)), record)],
+        RecordKind::Agent => vec![put(key::agent(&UserName::new(name)), record)],
+        RecordKind::Customer => match serde_json::from_value::<Customer>(record.clone()) {
+            Ok(customer) => {
+                let target = key::customer(customer.id);
+                let phones = customer.phones.iter().map(|phone| RowChange::Put {
+                    key: key::customer_by_phone(phone.as_str(), customer.id),
+                    value: target.clone(),
+                });
+                let mut rows: Vec<RowChange> = phones.collect();
+                rows.push(put(target.clone(), record));
+                rows
+            }
+            Err(_) => Vec::new(),
+        },
+        RecordKind::Voicemail => Vec::new(),
+    }
+}
+
+fn removed(kind: RecordKind, name: &str) -> Vec<RowChange> {
+    let row = match kind {
+        RecordKind::User => key::user(&UserName::new(name)),
+        RecordKind::Account => key::account(&AccountName::new(name)),
+        RecordKind::Agent => key::agent(&UserName::new(name)),
+        RecordKind::Customer => match name.parse() {
+            Ok(id) => key::customer(id),
+            Err(_) => return Vec::new(),
+        },
+        // `box/id`
+        RecordKind::Voicemail => match name.split_once('/').and_then(|(b, id)| Some((b, id.parse().ok()?))) {
+            Some((mailbox, id)) => key::voicemail(mailbox, id),
+            None => return Vec::new(),
+        },
+    };
+    vec![RowChange::Delete { key: row }]
+}
+
+fn put(key: Vec<u8>, value: &impl Serialize) -> RowChange {
+    RowChange::Put { key, value: serde_json::to_vec(value).unwrap_or_default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cause::{Cause, Party, What};
+    use crate::event::{Address, EVENT_VERSION};
+    use crate::ids::LegId;
+    use crate::store::memory::MemoryView;
+    use crate::time::Time;
+
+    const CALL: CallId = CallId::from_u128(7);
+
+    fn event(seq: u64, fact: Fact) -> Vec<u8> {
+        let at = Time::from_secs(1_000_000 + seq);
+        serde_json::to_vec(&Event { v: EVENT_VERSION, seq: Seq(seq), at, call: Some(CALL), fact }).unwrap()
+    }
+
+    fn accepted() -> Fact {
+        Fact::CallAccepted {
+            leg: LegId::from_u128(1),
+            direction: Direction::Inbound,
+            from: Address { number: "+8613800138000".into(), ..Address::default() },
+            to: Address { number: "95539".into(), ..Address::default() },
+            dialplan: None,
+            sip_call_id: "x".into(),
+        }
+    }
+
+    #[test]
+    fn a_fold_that_restarts_between_two_events_ends_with_the_same_rows() {
+        let story = [
+            accepted(),
+            Fact::LegAnswered { leg: LegId::from_u128(1), codec: "PCMA".into() },
+            Fact::CallEnded { cause: Cause::new(What::Completed, Party::Plan) },
+        ];
+        let (whole, restarted) = (MemoryView::new(), MemoryView::new());
+        whole.reset(VERSION).unwrap();
+        restarted.reset(VERSION).unwrap();
+        let fold = EventFold::default();
+        for (seq, fact) in (1..).zip(story) {
+            let payload = event(seq, fact);
+            whole.apply(Seq(seq), &fold.rows(Seq(seq), &payload)).unwrap();
+            let again = EventFold::resume(&restarted).unwrap();
+            restarted.apply(Seq(seq), &again.rows(Seq(seq), &payload)).unwrap();
+        }
+        assert_eq!(whole.all(), restarted.all());
+        let calls = whole.range(&key::calls(), None, 10).unwrap();
+        assert_eq!(read_call(&calls[0]).and_then(|record| record.ended), Some(Time::from_secs(1_000_003)));
+        assert!(whole.range(OPEN, None, 10).unwrap().is_empty(), "no call is open any more");
+        assert_eq!(whole.range(&key::of_number("+8613800138000"), None, 10).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_call_left_open_by_a_crash_is_found_and_closed() {
+        let view = MemoryView::new();
+        view.reset(VERSION).unwrap();
+        view.apply(Seq(1), &EventFold::default().rows(Seq(1), &event(1, accepted()))).unwrap();
+        let closing = EventFold::resume(&view).unwrap().close_open();
+        assert_eq!(closing.len(), 1);
+        assert_eq!(closing[0].0, CALL);
+    }
+}
