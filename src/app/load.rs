@@ -34,7 +34,11 @@ pub fn run(args: &Args, options: &Load) -> anyhow::Result<ExitCode> {
         bar.finish_and_clear();
         result
     })?;
-    if args.json { say_json(&report.json())? } else { say(&format!("{report}\n")) }
+    if args.json {
+        say_json(&report.json())?
+    } else {
+        say(&format!("{report}\n"))
+    }
     Ok(ExitCode::SUCCESS)
 }
 
