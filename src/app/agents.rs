@@ -5,8 +5,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use crate::acd::Expression;
-use crate::acd::skill::Abilities;
+use crate::acd::{Abilities, Expression};
 use crate::config::args::{Agents, Args};
 use crate::crm::people::SkillLevel;
 use crate::crm::{AgentProfile, User};

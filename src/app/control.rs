@@ -34,6 +34,7 @@ use crate::runtime::switch_thread::SwitchHandle;
 use crate::store::{Row, View, ViewError};
 
 use super::office::{Change, actor_of};
+use super::serve::Running;
 
 /// The socket's name in the store's folder.
 pub const SOCKET: &str = "control.sock";
@@ -44,12 +45,23 @@ const DURABLE_WITHIN: Duration = Duration::from_secs(30);
 
 /// What the socket gives access to.
 #[derive(Clone)]
-pub struct Access {
-    pub switch: SwitchHandle,
-    pub view: Arc<dyn View>,
-    pub applied: watch::Receiver<Seq>,
+struct Access {
+    switch: SwitchHandle,
+    view: Arc<dyn View>,
+    applied: watch::Receiver<Seq>,
     /// The last record before this boot.
-    pub before: Seq,
+    before: Seq,
+}
+
+/// Opens the socket of a running centre. Without it the centre runs on: only commands cannot reach it.
+pub fn open(running: &Running) {
+    let store = running.edition.borrow().plan.store.path.clone();
+    let (switch, view) = (running.switch.clone(), running.view.clone());
+    let access = Access { switch, view, applied: running.applied.clone(), before: running.before };
+    match Door::open(Path::new(&*store)) {
+        Ok(door) => drop(tokio::spawn(door.serve(access))),
+        Err(error) => tracing::error!(%error, "commands cannot reach this server: no {SOCKET} in {store}"),
+    }
 }
 
 /// How far the server is.
@@ -92,7 +104,7 @@ pub struct Key {
 }
 
 /// The open socket, gone from the disk when it is dropped.
-pub struct Door {
+struct Door {
     listener: UnixListener,
     path: PathBuf,
 }
@@ -100,7 +112,7 @@ pub struct Door {
 impl Door {
     /// Opens the socket in a store's folder. One that is there already was left by a server that was killed: whoever
     /// calls this holds the ledger.
-    pub fn open(store: &Path) -> io::Result<Self> {
+    fn open(store: &Path) -> io::Result<Self> {
         let path = store.join(SOCKET);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -112,7 +124,7 @@ impl Door {
     }
 
     /// Serves until the task is aborted or the runtime ends.
-    pub async fn serve(self, access: Access) {
+    async fn serve(self, access: Access) {
         let routes = Router::new()
             .route("/status", get(status))
             .route("/row", post(row))
@@ -161,7 +173,7 @@ impl axum::serve::Listener for Door {
 
 /// Who is at the other end.
 #[derive(Clone, Copy, Debug)]
-pub struct Peer {
+struct Peer {
     uid: u32,
 }
 

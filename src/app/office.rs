@@ -4,6 +4,7 @@
 //! ledger. Reads and saves are the same either way.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
@@ -49,17 +50,17 @@ pub trait Rows {
     fn range_back(&self, prefix: &[u8], before: Option<&[u8]>, limit: usize) -> Result<Vec<Row>, ViewError>;
 }
 
-impl<V: View + ?Sized> Rows for V {
+impl Rows for Arc<dyn View> {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ViewError> {
-        View::get(self, key)
+        View::get(self.as_ref(), key)
     }
 
     fn range(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Row>, ViewError> {
-        View::range(self, prefix, after, limit)
+        View::range(self.as_ref(), prefix, after, limit)
     }
 
     fn range_back(&self, prefix: &[u8], before: Option<&[u8]>, limit: usize) -> Result<Vec<Row>, ViewError> {
-        View::range_back(self, prefix, before, limit)
+        View::range_back(self.as_ref(), prefix, before, limit)
     }
 }
 
@@ -185,7 +186,7 @@ impl Office {
             Place::Here(store) => store.reader.clone(),
             Place::Server(remote) => {
                 let disk = Directory::beside(self.store_folder().join(LEDGER));
-                SegmentLedger::reader_on(std::sync::Arc::new(disk), remote.status()?.last)?
+                SegmentLedger::reader_on(Arc::new(disk), remote.status()?.last)?
             }
         };
         Ok(Box::new(reader.read(first)))

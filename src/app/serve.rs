@@ -33,7 +33,7 @@ use crate::store::{Ledger, View};
 use crate::switch::{Boot, Counts, Edition, EngineId, Input, Levels, StoreHealth};
 
 use super::store::Store;
-use super::{REFUSED, addresses, edition};
+use super::{REFUSED, addresses, control, edition};
 
 /// Events a subscriber may lag behind before it misses some and starts from a snapshot.
 const BUS: usize = 16_384;
@@ -46,6 +46,8 @@ pub struct Running {
     pub ledger: LedgerReader,
     /// Every event up to this one is durable, and can be read from the view.
     pub applied: watch::Receiver<Seq>,
+    /// The last record before this boot.
+    pub before: Seq,
     pub health: watch::Receiver<Health>,
     pub figures: watch::Receiver<(Counts, Levels)>,
     pub edition: watch::Receiver<Arc<Edition>>,
@@ -91,6 +93,7 @@ async fn serve(
     for listener in &running.listeners {
         tracing::info!(%listener.transport, address = %listener.local, "taking SIP");
     }
+    control::open(&running);
     let (reload, requests) = ReloadHandle::new();
     let (switch, config) = (running.switch.clone(), config.to_owned());
     tokio::spawn(watch_files(reloader, requests, move |_, outcome| {
@@ -213,13 +216,14 @@ pub async fn start(edition: watch::Receiver<Arc<Edition>>) -> anyhow::Result<Run
     };
     let thread = switch_thread::start(inbox, boot, clock, writer, outlets)?;
     spawn_clock_watch(clock, switch.clone());
-    let (view, ledger) = (store.view, store.reader);
+    let (view, ledger, before) = (store.view, store.reader, store.last);
     Ok(Running {
         switch,
         events,
         view,
         ledger,
         applied,
+        before,
         health,
         figures,
         edition,

@@ -19,6 +19,8 @@ use crate::store::view::{catch_up, key};
 use crate::store::{Ledger, View, ViewError};
 use crate::switch::Roster;
 
+use super::office::Rows;
+
 /// The store as one process holds it.
 pub struct Store {
     pub ledger: SegmentLedger,
@@ -48,7 +50,7 @@ impl Store {
 
     /// Everybody who serves.
     pub fn roster(&self) -> anyhow::Result<Roster> {
-        let view = self.view.as_ref();
+        let view = &self.view;
         Ok(Roster {
             users: named(view, &key::users(), |user: &User| user.name.clone())?,
             accounts: named(view, &key::accounts(), |account: &SipAccount| account.name.clone())?,
@@ -64,7 +66,7 @@ impl Store {
 }
 
 fn named<K: Ord, T: DeserializeOwned>(
-    view: &dyn View,
+    view: &dyn Rows,
     prefix: &[u8],
     name: impl Fn(&T) -> K,
 ) -> anyhow::Result<BTreeMap<K, T>> {
@@ -72,7 +74,7 @@ fn named<K: Ord, T: DeserializeOwned>(
 }
 
 /// All rows under a prefix, in key order, read as one kind of record.
-pub fn records<T: DeserializeOwned>(view: &dyn View, prefix: &[u8]) -> anyhow::Result<Vec<T>> {
+pub fn records<T: DeserializeOwned>(view: &dyn Rows, prefix: &[u8]) -> anyhow::Result<Vec<T>> {
     let mut found = Vec::new();
     let mut after: Option<Vec<u8>> = None;
     loop {

@@ -23,8 +23,8 @@ impl Table {
             return format!("{nothing}\n");
         }
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let width =
-            |column| self.rows.iter().filter_map(|row| row.get(column)).map(|cell| measure_text_width(cell)).max();
+        let cells = |column: usize| self.rows.iter().filter_map(move |row| row.get(column));
+        let width = |column| cells(column).map(|cell| measure_text_width(cell)).max();
         let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
         self.rows.iter().map(|row| line(row, &widths)).collect()
     }
