@@ -3,6 +3,7 @@
 mod addresses;
 mod agents;
 mod ask;
+mod centre;
 mod check;
 mod control;
 mod customers;

@@ -9,7 +9,7 @@ mod name;
 mod topic;
 
 pub use entity::Entity;
-pub use fold::{Delta, Desk, Image, Start};
+pub use fold::{Delta, Desk, Image, Start, StartAgent};
 pub use name::name_of;
 pub use topic::{Form, Topic, UnknownTopic, Viewer};
 
