@@ -368,6 +368,13 @@ const MOST_EVENTS: usize = 10_000;
 /// How long a save may wait for the disk.
 const SAVED_WITHIN: Duration = Duration::from_secs(30);
 
+impl House {
+    /// The ladder of a call as text and as JSON; `None` where nothing is kept of it.
+    pub fn drawn_ladder(&self, call: CallId) -> Option<(String, serde_json::Value)> {
+        locked(&self.ladders).get(call).map(|ladder| (ladder.render(), ladder.to_json()))
+    }
+}
+
 impl Centre for House {
     fn now(&self) -> crate::time::Time {
         self.clock.now()

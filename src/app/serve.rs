@@ -62,12 +62,7 @@ async fn serve(
     for listener in &running.listeners {
         tracing::info!(%listener.transport, address = %listener.local, "taking SIP");
     }
-    let access = Access {
-        switch: running.house.switch.clone(),
-        view: running.house.view.clone(),
-        applied: running.house.applied.clone(),
-        before: running.before,
-    };
+    let access = Access { house: running.house.clone(), before: running.before };
     let door = Door::open(Path::new(&*store_path)).context("the control socket cannot be opened")?;
     let door = tokio::spawn(door.serve(access));
     let doors = running.open_doors().await?;
