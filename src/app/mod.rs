@@ -3,7 +3,7 @@
 mod addresses;
 mod check;
 pub mod edition;
-mod serve;
+pub mod serve;
 
 use std::process::ExitCode;
 
