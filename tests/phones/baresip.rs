@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -35,7 +35,6 @@ pub struct Setup<'a> {
 /// One thing baresip told.
 #[derive(Clone, Debug)]
 pub struct Told {
-    pub at: SystemTime,
     pub kind: String,
     pub param: String,
 }
@@ -145,7 +144,7 @@ fn listen(mut from: TcpStream, told: Arc<Mutex<Vec<Told>>>) {
                 let event: Value = serde_json::from_slice(frame).unwrap_or_default();
                 let text = |key: &str| event[key].as_str().unwrap_or_default().to_owned();
                 if event["event"] == true {
-                    let heard = Told { at: SystemTime::now(), kind: text("type"), param: text("param") };
+                    let heard = Told { kind: text("type"), param: text("param") };
                     told.lock().expect("no holder panics").push(heard);
                 }
                 waiting.drain(..length);

@@ -111,11 +111,18 @@ fn a_caller_who_hangs_up_while_the_agent_rings_stops_the_ringing_and_frees_the_a
     caller.succeeds();
     alice.wait_for("CALL_CLOSED");
     let records = centre.records(1);
-    assert_eq!(records[0].offers.iter().map(|offer| offer.outcome).collect::<Vec<_>>(), [Some(OfferOutcome::Withdrawn)]);
-    let states: Vec<_> = centre.events().iter().filter_map(|event| match &event.fact {
-        Fact::AgentStateChanged { state, .. } => Some(*state),
-        _ => None,
-    }).collect();
+    assert_eq!(
+        records[0].offers.iter().map(|offer| offer.outcome).collect::<Vec<_>>(),
+        [Some(OfferOutcome::Withdrawn)]
+    );
+    let states: Vec<_> = centre
+        .events()
+        .iter()
+        .filter_map(|event| match &event.fact {
+            Fact::AgentStateChanged { state, .. } => Some(*state),
+            _ => None,
+        })
+        .collect();
     assert_eq!(states.last(), Some(&strowger::event::AgentState::Ready), "{states:?}");
     let wire = capture.stop();
     let ladder = wire.ladder(place.address(CENTRE), place.address(ALICE.party));

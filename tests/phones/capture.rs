@@ -143,7 +143,8 @@ impl Captured {
         let bytes = std::fs::read(&self.file).expect("the capture is there");
         let datagrams = udp_datagrams(&bytes).into_iter().filter(|d| d.from == from && d.to == to);
         // RTCP has the odd port and packet types from 200 on, which read as payload types 72 to 76.
-        let rtp = datagrams.filter(|d| d.port != 5060 && d.port % 2 == 0 && d.payload.first().is_some_and(|b| b >> 6 == 2));
+        let rtp =
+            datagrams.filter(|d| d.port != 5060 && d.port % 2 == 0 && d.payload.first().is_some_and(|b| b >> 6 == 2));
         rtp.filter_map(|d| Packet::unmarshal(&mut bytes::Bytes::copy_from_slice(d.payload)).ok()).collect()
     }
 }

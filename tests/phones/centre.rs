@@ -5,21 +5,17 @@ use std::process::Command as Program;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use strowger::app::edition;
-use strowger::app::serve;
+use strowger::app::{centre, edition};
 use strowger::call::record::CallRecord;
 use strowger::command::{Actor, Command, Done, Order, Refusal, UserRole};
-use strowger::crm::people_table;
-use strowger::event::{EVENT_VERSION, Event, Fact, RecordKind, Seq};
-use strowger::finding::Source;
-use strowger::ids::{AccountName, CallId, IdSource, UserName};
+use strowger::event::{Event, Fact};
+use strowger::ids::{AccountName, CallId, UserName};
+use strowger::runtime::bus::Observer;
 use strowger::runtime::fold::read_call;
-use strowger::store::ledger::SegmentLedger;
+use strowger::store::View;
 use strowger::store::view::key;
-use strowger::store::{Batch, Ledger, View};
-use strowger::time::Time;
 use tokio::runtime::Runtime;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 
 use super::child::{Running, patiently};
 use super::place::{CARRIER, CENTRE, NARROW_CARRIER, Place};
@@ -41,7 +37,7 @@ pub struct Heard {
 /// A centre that runs in this process, so that a test can order what a desktop orders.
 pub struct Centre {
     runtime: Runtime,
-    running: Option<serve::Running>,
+    running: Option<centre::Running>,
     heard: Arc<Mutex<Vec<Heard>>>,
     recordings: PathBuf,
     _edition: watch::Sender<Arc<strowger::switch::Edition>>,
@@ -62,13 +58,13 @@ impl Centre {
         let (keep, edition) = watch::channel(Arc::new(edition));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.expect("a runtime can be had");
-        let running = runtime.block_on(serve::start(edition)).expect("the centre starts");
         let heard = Arc::new(Mutex::new(Vec::new()));
-        runtime.spawn(listen(running.events.subscribe(), heard.clone()));
+        let listener: Box<dyn Observer> = Box::new(Listener(heard.clone()));
+        let running = runtime.block_on(centre::start(edition, vec![listener])).expect("the centre starts");
         Self { runtime, running: Some(running), heard, recordings, _edition: keep }
     }
 
-    fn running(&self) -> &serve::Running {
+    fn running(&self) -> &centre::Running {
         self.running.as_ref().expect("runs until it is dropped")
     }
 
@@ -77,7 +73,7 @@ impl Centre {
     pub fn order(&self, by: &str, order: Order) -> Result<Done, Refusal> {
         let role = if by == "carol" { UserRole::Supervisor } else { UserRole::Agent };
         let by = Actor { user: UserName::new(by), role };
-        self.runtime.block_on(self.running().switch.order(Command { by, order }))
+        self.runtime.block_on(self.running().house.switch.order(Command { by, order }))
     }
 
     /// Signs an agent in at a phone and makes the agent ready.
@@ -120,7 +116,7 @@ impl Centre {
     /// Waits until so many calls are over and gives their records, the oldest first.
     pub fn records(&self, calls: usize) -> Vec<CallRecord> {
         let over = || {
-            let records = records(&*self.running().view);
+            let records = records(&*self.running().house.view);
             (records.len() >= calls && records.iter().all(|record| record.ended.is_some())).then_some(records)
         };
         let records = patiently(PATIENCE, over);
@@ -132,7 +128,10 @@ impl Centre {
     /// The file of a recording, once it is sealed.
     pub fn recording(&self, record: &CallRecord) -> PathBuf {
         let [recording] = record.recordings.as_slice() else { panic!("no recording in {record:#?}") };
-        let sealed = |event: &Event| matches!(&event.fact, Fact::RecordingSealed { recording: of, .. } if *of == recording.recording).then_some(());
+        let sealed = |event: &Event| {
+            matches!(&event.fact, Fact::RecordingSealed { recording: of, .. } if *of == recording.recording)
+                .then_some(())
+        };
         self.wait_for("sealed recording", sealed);
         self.recordings.join(&recording.file)
     }
@@ -142,7 +141,8 @@ impl Drop for Centre {
     fn drop(&mut self) {
         let Some(mut running) = self.running.take() else { return };
         let stopped = self.runtime.block_on(async {
-            running.drain(true).await;
+            running.drain(true);
+            running.until_drained().await;
             running.stop().await
         });
         if let Err(error) = stopped
@@ -153,9 +153,13 @@ impl Drop for Centre {
     }
 }
 
-async fn listen(mut events: broadcast::Receiver<Arc<Event>>, heard: Arc<Mutex<Vec<Heard>>>) {
-    while let Ok(event) = events.recv().await {
-        heard.lock().expect("no holder panics").push(Heard { at: SystemTime::now(), event });
+/// Keeps every event with the time at which a desktop has it.
+struct Listener(Arc<Mutex<Vec<Heard>>>);
+
+impl Observer for Listener {
+    fn handle(&mut self, event: &Arc<Event>) {
+        let heard = Heard { at: SystemTime::now(), event: event.clone() };
+        self.0.lock().expect("no holder panics").push(heard);
     }
 }
 
@@ -168,7 +172,6 @@ pub fn records(view: &dyn View) -> Vec<CallRecord> {
 /// `strowger serve` as a process of its own, for what only a process can suffer.
 pub struct Served {
     pub process: Running,
-    pub config: PathBuf,
 }
 
 impl Served {
@@ -180,7 +183,7 @@ impl Served {
         let process = Running::start(&mut command, &place.path("serve.log"));
         let up = patiently(PATIENCE, || process.said().contains("taking SIP").then_some(()));
         assert!(up.is_some(), "the centre does not start: {}", process.said());
-        Self { process, config }
+        Self { process }
     }
 }
 
@@ -189,7 +192,8 @@ fn furnish(place: &Place, more: &str) -> PathBuf {
     let (from, to) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/centre"), place.path("centre"));
     std::fs::create_dir_all(to.join("dialplans")).expect("the test's folder takes a folder");
     for dialplan in ["reception.toml", "message.toml"] {
-        std::fs::copy(from.join("dialplans").join(dialplan), to.join("dialplans").join(dialplan)).expect("can be copied");
+        std::fs::copy(from.join("dialplans").join(dialplan), to.join("dialplans").join(dialplan))
+            .expect("can be copied");
     }
     let mut text = std::fs::read_to_string(from.join("strowger.toml")).expect("the sample centre is there");
     for party in [CENTRE, CARRIER, NARROW_CARRIER] {
@@ -199,8 +203,7 @@ fn furnish(place: &Place, more: &str) -> PathBuf {
     let config = to.join("strowger.toml");
     std::fs::write(&config, text + more).expect("the test's folder takes a file");
     furnish_tones(&to.join("prompts"));
-    let people = std::fs::read_to_string(from.join("people.csv")).expect("the sample people are there");
-    import_people(&to.join("data"), &people);
+    import_people(&config, &from.join("people.csv"));
     config
 }
 
@@ -223,36 +226,10 @@ fn furnish_tones(prompts: &Path) {
     }
 }
 
-/// Puts people into a store that no server has open.
-fn import_people(store: &Path, csv: &str) {
-    let import = people_table::import_csv(&Source::new("people.csv", csv), "centre.test");
-    assert!(import.findings.is_empty(), "{:#?}", import.findings);
-    let mut saves = Vec::new();
-    for person in &import.people {
-        let name = person.user.name.to_string();
-        saves.push((RecordKind::User, name.clone(), json(&person.user)));
-        if let Some(account) = &person.account {
-            saves.push((RecordKind::Account, account.name.to_string(), json(account)));
-        }
-        if let Some(profile) = &person.agent {
-            saves.push((RecordKind::Agent, name, json(profile)));
-        }
-    }
-    std::fs::create_dir_all(store).expect("the test's folder takes a folder");
-    let now = Time::from_secs(1_700_000_000);
-    let epoch = IdSource::from_seed(1).next(now);
-    let mut ledger = SegmentLedger::open(store.join("ledger"), epoch).expect("a new ledger opens");
-    for (kind, key, record) in saves {
-        let (seq, by) = (ledger.next_seq(), UserName::new("tests"));
-        let fact = Fact::RecordSaved { kind, key, by, record };
-        let event = Event { v: EVENT_VERSION, seq, at: now, call: None, fact };
-        let payload = serde_json::to_vec(&event).expect("an event is JSON");
-        let batch = Batch { first: seq, records: &[&payload] };
-        let kept: Seq = ledger.append(&batch).expect("a new ledger takes an event");
-        assert_eq!(kept, seq);
-    }
-}
-
-fn json(record: &impl serde::Serialize) -> serde_json::Value {
-    serde_json::to_value(record).expect("records are JSON")
+/// Puts the people of a table into the store, as an administrator does.
+fn import_people(config: &Path, people: &Path) {
+    let mut command = Program::new(env!("CARGO_BIN_EXE_strowger"));
+    command.arg("--config").arg(config).args(["users", "import"]).arg(people);
+    let output = command.output().expect("the binary under test starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

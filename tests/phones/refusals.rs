@@ -75,9 +75,7 @@ fn a_full_trunk_is_503_with_retry_after_and_the_call_in_progress_goes_on() {
     let speech = Speech::new().tone(tone::CALLER, 6);
     let script = Script::call().answered().speak().pause(Duration::from_secs(6)).hang_up();
     let first = Sipp::start(&place, line, &speech, &script);
-    centre.wait_for("answer", |event| {
-        matches!(event.fact, strowger::event::Fact::LegAnswered { .. }).then_some(())
-    });
+    centre.wait_for("answer", |event| matches!(event.fact, strowger::event::Fact::LegAnswered { .. }).then_some(()));
     let second = Line { port: 5_070, ..line };
     Sipp::start(&place, second, &Speech::new(), &Script::call().refused(503)).succeeds();
     first.succeeds();

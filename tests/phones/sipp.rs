@@ -57,20 +57,6 @@ impl Script {
         self.progress().recv(status).step(&format!("<send><![CDATA[\n{ack}\n]]></send>"))
     }
 
-    /// The provisional response that is waited for before what follows.
-    pub fn ringing(self, status: u16) -> Self {
-        self.step("<recv response=\"100\" optional=\"true\"/>").recv(status)
-    }
-
-    /// CANCEL, its 200, and the 487 of the INVITE.
-    pub fn cancelled(self, after_ringing: bool) -> Self {
-        let cancel = request("CANCEL", 1, INVITED, "branch-1", "");
-        let ack = request("ACK", 1, INVITED, "branch-2", "").replace(TO, TO_IN_DIALOG);
-        let cancel = self.step(&format!("<send retrans=\"500\"><![CDATA[\n{cancel}\n]]></send>"));
-        let _ = after_ringing;
-        cancel.recv(200).recv(487).step(&format!("<send><![CDATA[\n{ack}\n]]></send>"))
-    }
-
     /// Speaks for as long as the speech lasts.
     pub fn speak(self) -> Self {
         self.step("<nop><action><exec play_pcap_audio=\"speech.pcap\"/></action></nop>")
@@ -87,12 +73,16 @@ impl Script {
 
     /// The far side hangs up.
     pub fn hung_up(self) -> Self {
-        let ok = "SIP/2.0 200 OK\n[last_Via:]\n[last_From:]\n[last_To:]\n[last_Call-ID:]\n[last_CSeq:]\nContent-Length: 0\n";
+        let ok =
+            "SIP/2.0 200 OK\n[last_Via:]\n[last_From:]\n[last_To:]\n[last_Call-ID:]\n[last_CSeq:]\nContent-Length: 0\n";
         self.step("<recv request=\"BYE\" timeout=\"60000\"/>").step(&format!("<send><![CDATA[\n{ok}\n]]></send>"))
     }
 
     fn xml(&self) -> String {
-        format!("<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?>\n<scenario name=\"call\">\n{}</scenario>\n", self.steps)
+        format!(
+            "<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?>\n<scenario name=\"call\">\n{}</scenario>\n",
+            self.steps
+        )
     }
 }
 

@@ -110,13 +110,6 @@ impl Sound {
         }
         runs
     }
-
-    /// Which known tones are in a stretch at the same time: louder than audible on average.
-    pub fn mixed(&self, from: f64, to: f64) -> Vec<u16> {
-        let at = |seconds: f64| ((seconds * RATE as f64) as usize).min(self.samples.len());
-        let stretch = &self.samples[at(from)..at(to)];
-        tone::ALL.into_iter().filter(|hz| amplitude(stretch, f64::from(*hz)) > AUDIBLE).collect()
-    }
 }
 
 /// Writes a tone as a mono WAV.
