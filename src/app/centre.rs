@@ -98,8 +98,12 @@ fn locked(ladders: &Mutex<Ladders>) -> std::sync::MutexGuard<'_, Ladders> {
     ladders.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Starts a centre. Nothing is read from the network before everything else runs.
-pub async fn start(edition: watch::Receiver<Arc<Edition>>) -> anyhow::Result<Running> {
+/// Starts a centre. Nothing is read from the network before everything else runs. `watching` are told of every event
+/// after the desktops and the operators are.
+pub async fn start(
+    edition: watch::Receiver<Arc<Edition>>,
+    watching: Vec<Box<dyn Observer>>,
+) -> anyhow::Result<Running> {
     let plan = edition.borrow().plan.clone();
     let first = edition.borrow().clone();
     let clock = SystemClock::start();
@@ -114,7 +118,9 @@ pub async fn start(edition: watch::Receiver<Arc<Edition>>) -> anyhow::Result<Run
     let hub = Hub::new(Desk::new(desk_start(&store, &roster, &first, clock)?), epoch, u64::from_ne_bytes(random()?));
     let (metrics, ladders) = (Arc::new(Metrics::new()), Arc::new(Mutex::new(Ladders::new())));
     let operators = Operators { metrics: metrics.clone(), ladders: ladders.clone() };
-    let bus = Bus::start(vec![Box::new(Desktops(hub.clone())), Box::new(operators)])?;
+    let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(Desktops(hub.clone())), Box::new(operators)];
+    observers.extend(watching);
+    let bus = Bus::start(observers)?;
     let (applied_to, applied) = watch::channel(store.last);
     let (health_to, health) = watch::channel(Health::Open);
     let (figures_to, figures) = watch::channel((Counts::default(), Levels::default()));

@@ -3,7 +3,7 @@
 mod addresses;
 mod agents;
 mod ask;
-mod centre;
+pub mod centre;
 mod check;
 mod control;
 mod customers;

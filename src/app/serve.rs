@@ -58,7 +58,7 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let (editions, edition_now) = watch::channel(Arc::new(edition));
     let store_path = edition_now.borrow().plan.store.path.clone();
-    let running = start(edition_now).await?;
+    let running = start(edition_now, Vec::new()).await?;
     for listener in &running.listeners {
         tracing::info!(%listener.transport, address = %listener.local, "taking SIP");
     }

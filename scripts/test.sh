@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Runs every check and every test. Quiet about what succeeds, loud about what fails; the last line is a count.
+#
+#   scripts/test.sh                all of it
+#   scripts/test.sh --test phones  cargo test's own arguments: only these
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+failures=()
+
+# Runs a step; what it says is shown where it fails.
+step() {
+  local what=$1 begun=$SECONDS
+  shift
+  printf '%-44s' "$what"
+  if "$@" >"$log" 2>&1; then
+    printf 'ok, %d s\n' $((SECONDS - begun))
+  else
+    printf 'FAILED\n'
+    cat "$log"
+    failures+=("$what")
+  fi
+}
+
+# Adds up what the test runners of a step said: passed and failed.
+passed=0 failed=0
+count() {
+  local sums
+  sums=$(awk '/^test result:/ { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-1); if ($i ~ /^failed/) f += $(i-1) } }
+              END { print p + 0, f + 0 }' "$log")
+  passed=$((passed + ${sums% *})) failed=$((failed + ${sums#* }))
+}
+
+if [ $# = 0 ]; then
+  step "format" cargo fmt --all --check
+  step "clippy" cargo clippy --quiet --all-targets -- -D warnings
+fi
+step "build of the tests" cargo test --quiet --no-run "$@"
+if [ ${#failures[@]} = 0 ]; then
+  # Tests with real clients wait for the wire most of the time: more of them than processors run side by side.
+  if [ $# = 0 ]; then
+    step "library and documentation" cargo test --quiet --lib
+    count
+    for suite in $(sed -n '/^\[\[test\]\]/{n;s/^name = "\(.*\)"/\1/p}' Cargo.toml); do
+      threads=()
+      [ "$suite" = phones ] && threads=(--test-threads 6)
+      step "tests: $suite" cargo test --quiet --test "$suite" -- "${threads[@]}"
+      count
+    done
+  else
+    step "tests" cargo test --quiet "$@"
+    count
+  fi
+fi
+if [ $# = 0 ] && [ -f web/package.json ] && grep -q '"test"' web/package.json; then
+  step "web" npm --prefix web test --silent
+fi
+
+[ ${#failures[@]} = 0 ] || printf 'failed: %s\n' "${failures[@]}"
+echo "$passed passed, $failed failed"
+[ ${#failures[@]} = 0 ] && [ "$failed" = 0 ]

@@ -1,0 +1,223 @@
+//! What crossed the wire, by independent judges: dumpcap writes it down, tshark says what it was.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use rtp::packet::Packet;
+use rustix::process::Signal;
+use strowger::audio::g711::{decode_alaw, decode_ulaw};
+use webrtc_util::marshal::Unmarshal;
+
+use super::child::{Running, patiently};
+use super::place::Place;
+use super::sound::Sound;
+
+/// A running capture of a place's packets.
+pub struct Capture {
+    running: Running,
+    file: PathBuf,
+}
+
+/// A SIP message as tshark read it.
+#[derive(Clone, Debug)]
+pub struct SipMessage {
+    pub at: SystemTime,
+    pub from: Ipv4Addr,
+    pub to: Ipv4Addr,
+    pub tcp: bool,
+    /// `INVITE`, `180`…
+    pub what: String,
+    pub cseq: String,
+    pub call_id: String,
+    pub retry_after: String,
+}
+
+/// An RTP stream as tshark counted it.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    pub from: Ipv4Addr,
+    pub to: Ipv4Addr,
+    pub packets: u32,
+    pub lost: i32,
+}
+
+/// What was captured.
+pub struct Captured {
+    file: PathBuf,
+    pub sip: Vec<SipMessage>,
+}
+
+impl Capture {
+    pub fn start(place: &Place) -> Self {
+        let file = place.path("wire.pcap");
+        let mut command = Command::new("dumpcap");
+        command.args(["-q", "-P", "-i", "lo", "-B", "16", "-f", &format!("net {}", place.network()), "-w"]).arg(&file);
+        let running = Running::start(&mut command, &place.path("dumpcap.log"));
+        // The header of the file stands once packets are taken.
+        let up = patiently(Duration::from_secs(10), || running.said().contains("File:").then_some(()));
+        assert!(up.is_some(), "dumpcap does not capture (run scripts/setup.sh): {}", running.said());
+        Self { running, file }
+    }
+
+    pub fn stop(self) -> Captured {
+        let Self { mut running, file } = self;
+        // The last packets are in the kernel's buffer for a moment.
+        std::thread::sleep(Duration::from_millis(300));
+        running.signal(Signal::INT);
+        running.ends_within(Duration::from_secs(10));
+        let sip = read_sip(&file);
+        Captured { file, sip }
+    }
+}
+
+impl Captured {
+    /// Messages between two parties, in order, as `INVITE`, `100`, `180`…; repeats are left out.
+    pub fn ladder(&self, one: Ipv4Addr, other: Ipv4Addr) -> Vec<String> {
+        let between = |m: &&SipMessage| (m.from == one && m.to == other) || (m.from == other && m.to == one);
+        let mut ladder: Vec<String> = Vec::new();
+        let mut seen: Vec<(String, String, String)> = Vec::new();
+        for message in self.sip.iter().filter(between) {
+            let key = (message.what.clone(), message.cseq.clone(), message.call_id.clone());
+            if !seen.contains(&key) {
+                ladder.push(message.what.clone());
+                seen.push(key);
+            }
+        }
+        ladder
+    }
+
+    /// The first message of a kind from one party to another.
+    pub fn first(&self, what: &str, from: Ipv4Addr, to: Ipv4Addr) -> &SipMessage {
+        let found = self.sip.iter().find(|m| m.what == what && m.from == from && m.to == to);
+        found.unwrap_or_else(|| panic!("no {what} from {from} to {to} in {:#?}", self.sip))
+    }
+
+    /// RTP streams by tshark's count.
+    pub fn streams(&self) -> Vec<Stream> {
+        let table = tshark(&self.file, &["-q", "-o", "rtp.heuristic_rtp:TRUE", "-z", "rtp,streams"]);
+        table.lines().filter_map(read_stream).collect()
+    }
+
+    /// The RTP between two parties: packets and the share that tshark misses.
+    pub fn expect_clean_stream(&self, from: Ipv4Addr, to: Ipv4Addr, packets: u32) {
+        let streams = self.streams();
+        let between: Vec<&Stream> = streams.iter().filter(|s| s.from == from && s.to == to).collect();
+        let sent: u32 = between.iter().map(|s| s.packets).sum();
+        let lost: i32 = between.iter().map(|s| s.lost).sum();
+        assert!(sent >= packets, "{sent} packets from {from} to {to}, of {packets}: {streams:#?}");
+        assert!(lost <= i32::try_from(sent / 100).expect("fits"), "{lost} lost from {from} to {to}: {streams:#?}");
+    }
+
+    /// Keys by RFC 4733 that one party sent another, by the end of each event.
+    pub fn keys(&self, from: Ipv4Addr, to: Ipv4Addr) -> String {
+        let mut keys = BTreeMap::new();
+        for (at, packet) in self.rtp(from, to).into_iter().enumerate() {
+            if packet.header.payload_type == 101 && packet.payload.len() >= 4 && packet.payload[1] & 0x80 != 0 {
+                keys.entry((packet.header.ssrc, packet.header.timestamp)).or_insert((at, packet.payload[0]));
+            }
+        }
+        let mut in_order: Vec<(usize, u8)> = keys.into_values().collect();
+        in_order.sort_unstable();
+        in_order.iter().map(|(_, key)| char::from(b"0123456789*#ABCD"[usize::from(key & 15)])).collect()
+    }
+
+    /// What a party heard from another, put together from its packets by their timestamps.
+    pub fn sound(&self, from: Ipv4Addr, to: Ipv4Addr) -> Sound {
+        let mut samples: Vec<i16> = Vec::new();
+        for packet in self.rtp(from, to) {
+            let mut frame = vec![0; packet.payload.len()];
+            match packet.header.payload_type {
+                0 => decode_ulaw(&packet.payload, &mut frame),
+                8 => decode_alaw(&packet.payload, &mut frame),
+                _ => continue,
+            }
+            samples.extend(frame);
+        }
+        Sound::new(samples)
+    }
+
+    fn rtp(&self, from: Ipv4Addr, to: Ipv4Addr) -> Vec<Packet> {
+        let bytes = std::fs::read(&self.file).expect("the capture is there");
+        let datagrams = udp_datagrams(&bytes).into_iter().filter(|d| d.from == from && d.to == to);
+        // RTCP has the odd port and packet types from 200 on, which read as payload types 72 to 76.
+        let rtp =
+            datagrams.filter(|d| d.port != 5060 && d.port % 2 == 0 && d.payload.first().is_some_and(|b| b >> 6 == 2));
+        rtp.filter_map(|d| Packet::unmarshal(&mut bytes::Bytes::copy_from_slice(d.payload)).ok()).collect()
+    }
+}
+
+struct Datagram<'a> {
+    from: Ipv4Addr,
+    to: Ipv4Addr,
+    /// The port it goes to.
+    port: u16,
+    payload: &'a [u8],
+}
+
+/// UDP over IPv4 over Ethernet from a pcap file; whatever else there is, is left out.
+fn udp_datagrams(file: &[u8]) -> Vec<Datagram<'_>> {
+    let mut found = Vec::new();
+    let mut rest = file.get(24..).unwrap_or_default();
+    while let Some((head, tail)) = rest.split_at_checked(16) {
+        let length = u32::from_le_bytes([head[8], head[9], head[10], head[11]]) as usize;
+        let Some((frame, next)) = tail.split_at_checked(length) else { break };
+        rest = next;
+        let Some(ip) = frame.get(14..).filter(|_| frame[12..14] == [8, 0]) else { continue };
+        let header = usize::from(ip[0] & 15) * 4;
+        if ip.len() < header + 8 || ip[9] != 17 {
+            continue;
+        }
+        let address = |at: usize| Ipv4Addr::new(ip[at], ip[at + 1], ip[at + 2], ip[at + 3]);
+        let port = u16::from_be_bytes([ip[header + 2], ip[header + 3]]);
+        found.push(Datagram { from: address(12), to: address(16), port, payload: &ip[header + 8..] });
+    }
+    found
+}
+
+fn tshark(file: &std::path::Path, arguments: &[&str]) -> String {
+    let output = Command::new("tshark").arg("-r").arg(file).args(arguments).output();
+    let output = output.unwrap_or_else(|error| panic!("tshark does not start ({error}): run scripts/setup.sh"));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn read_sip(file: &std::path::Path) -> Vec<SipMessage> {
+    let fields = ["frame.time_epoch", "ip.src", "ip.dst", "tcp.port", "sip.Method", "sip.Status-Code", "sip.CSeq"];
+    let mut arguments = vec!["-Y", "sip", "-T", "fields", "-E", "separator=|", "-E", "occurrence=f"];
+    for field in fields.iter().chain(&["sip.Call-ID", "sip.Retry-After"]) {
+        arguments.extend(["-e", field]);
+    }
+    let table = tshark(file, &arguments);
+    table.lines().filter_map(read_message).collect()
+}
+
+fn read_message(line: &str) -> Option<SipMessage> {
+    let field: Vec<&str> = line.split('|').collect();
+    let [at, from, to, tcp, method, status, cseq, call_id, retry_after] = field.as_slice() else { return None };
+    let since = Duration::from_secs_f64(at.parse().ok()?);
+    Some(SipMessage {
+        at: SystemTime::UNIX_EPOCH + since,
+        from: from.parse().ok()?,
+        to: to.parse().ok()?,
+        tcp: !tcp.is_empty(),
+        // A response names the method of its request too.
+        what: if status.is_empty() { (*method).to_owned() } else { (*status).to_owned() },
+        cseq: (*cseq).to_owned(),
+        call_id: (*call_id).to_owned(),
+        retry_after: (*retry_after).to_owned(),
+    })
+}
+
+/// ` 0.0  9.9  127.1.1.1  20000  127.1.1.2  16000  0x1234  g711U  500  0 (0.0%) …`
+fn read_stream(line: &str) -> Option<Stream> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let source = words.iter().position(|word| word.parse::<Ipv4Addr>().is_ok())?;
+    let from = words.get(source)?.parse().ok()?;
+    let to = words.get(source + 2)?.parse().ok()?;
+    let ssrc = words.iter().position(|word| word.starts_with("0x"))?;
+    let share = words.iter().position(|word| word.starts_with('(') && word.ends_with("%)"))?;
+    let packets = words.get(share - 2).filter(|_| share - 2 > ssrc)?.parse().ok()?;
+    Some(Stream { from, to, packets, lost: words.get(share - 1)?.parse().ok()? })
+}

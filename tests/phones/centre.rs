@@ -1,0 +1,235 @@
+//! The centre under test: a copy of `tests/data/centre` on a test's own addresses, with its people and its tones.
+
+use std::path::{Path, PathBuf};
+use std::process::Command as Program;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use strowger::app::{centre, edition};
+use strowger::call::record::CallRecord;
+use strowger::command::{Actor, Command, Done, Order, Refusal, UserRole};
+use strowger::event::{Event, Fact};
+use strowger::ids::{AccountName, CallId, UserName};
+use strowger::runtime::bus::Observer;
+use strowger::runtime::fold::read_call;
+use strowger::store::View;
+use strowger::store::view::key;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+use super::child::{Running, patiently};
+use super::place::{CARRIER, CENTRE, NARROW_CARRIER, Place};
+use super::sound::{tone, write_tone};
+
+const PATIENCE: Duration = Duration::from_secs(15);
+/// The carrier's number that reaches the menu.
+pub const RECEPTION: &str = "+862038120001";
+/// The carrier's number that takes a message.
+pub const MESSAGE: &str = "+862038120002";
+
+/// An event and when a desktop would have had it.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    pub at: SystemTime,
+    pub event: Arc<Event>,
+}
+
+/// A centre that runs in this process, so that a test can order what a desktop orders.
+pub struct Centre {
+    runtime: Runtime,
+    running: Option<centre::Running>,
+    heard: Arc<Mutex<Vec<Heard>>>,
+    recordings: PathBuf,
+    _edition: watch::Sender<Arc<strowger::switch::Edition>>,
+}
+
+impl Centre {
+    pub fn start(place: &Place) -> Self {
+        Self::start_with(place, "")
+    }
+
+    /// With more configuration at the end of the file.
+    pub fn start_with(place: &Place, more: &str) -> Self {
+        let config = furnish(place, more);
+        let loaded = edition::read(&config).unwrap_or_else(|refused| panic!("{:#?}", refused.findings));
+        let composed = edition::compose(&config, &loaded).unwrap_or_else(|findings| panic!("{findings:#?}"));
+        let edition = edition::anchored(&config, composed);
+        let recordings = PathBuf::from(&*edition.plan.recording.path);
+        let (keep, edition) = watch::channel(Arc::new(edition));
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let runtime = runtime.expect("a runtime can be had");
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let listener: Box<dyn Observer> = Box::new(Listener(heard.clone()));
+        let running = runtime.block_on(centre::start(edition, vec![listener])).expect("the centre starts");
+        Self { runtime, running: Some(running), heard, recordings, _edition: keep }
+    }
+
+    fn running(&self) -> &centre::Running {
+        self.running.as_ref().expect("runs until it is dropped")
+    }
+
+    // -- what a desktop does -----------------------------------------------------------------------------------------
+
+    pub fn order(&self, by: &str, order: Order) -> Result<Done, Refusal> {
+        let role = if by == "carol" { UserRole::Supervisor } else { UserRole::Agent };
+        let by = Actor { user: UserName::new(by), role };
+        self.runtime.block_on(self.running().house.switch.order(Command { by, order }))
+    }
+
+    /// Signs an agent in at a phone and makes the agent ready.
+    pub fn serve_from(&self, agent: &str, account: &str) {
+        self.order(agent, Order::SignIn { account: AccountName::new(account) }).expect("the agent may sign in");
+        self.order(agent, Order::Ready {}).expect("the agent may be ready");
+    }
+
+    // -- what has happened -------------------------------------------------------------------------------------------
+
+    pub fn heard(&self) -> Vec<Heard> {
+        self.heard.lock().expect("no holder panics").clone()
+    }
+
+    pub fn events(&self) -> Vec<Arc<Event>> {
+        self.heard().into_iter().map(|heard| heard.event).collect()
+    }
+
+    /// Waits for an event.
+    pub fn wait_for<T>(&self, what: &str, found: impl Fn(&Event) -> Option<T>) -> T {
+        let seen = patiently(PATIENCE, || self.events().iter().find_map(|event| found(event)));
+        seen.unwrap_or_else(|| panic!("no {what} in {:#?}", self.events()))
+    }
+
+    pub fn wait_until_registered(&self, account: &str) {
+        self.wait_for(&format!("registration of {account}"), |event| match &event.fact {
+            Fact::PhoneRegistered { account: bound, .. } => (bound.as_str() == account).then_some(()),
+            _ => None,
+        });
+    }
+
+    /// The call of a caller, once it is accepted.
+    pub fn call_from(&self, number: &str) -> Option<CallId> {
+        self.events().iter().find_map(|event| match &event.fact {
+            Fact::CallAccepted { from, .. } if from.number == number => event.call,
+            _ => None,
+        })
+    }
+
+    /// Waits until so many calls are over and gives their records, the oldest first.
+    pub fn records(&self, calls: usize) -> Vec<CallRecord> {
+        let over = || {
+            let records = records(&*self.running().house.view);
+            (records.len() >= calls && records.iter().all(|record| record.ended.is_some())).then_some(records)
+        };
+        let records = patiently(PATIENCE, over);
+        let records = records.unwrap_or_else(|| panic!("no {calls} ended calls in {:#?}", self.events()));
+        assert_eq!(records.len(), calls, "one record a call: {records:#?}");
+        records
+    }
+
+    /// The file of a recording, once it is sealed.
+    pub fn recording(&self, record: &CallRecord) -> PathBuf {
+        let [recording] = record.recordings.as_slice() else { panic!("no recording in {record:#?}") };
+        let sealed = |event: &Event| {
+            matches!(&event.fact, Fact::RecordingSealed { recording: of, .. } if *of == recording.recording)
+                .then_some(())
+        };
+        self.wait_for("sealed recording", sealed);
+        self.recordings.join(&recording.file)
+    }
+}
+
+impl Drop for Centre {
+    fn drop(&mut self) {
+        let Some(mut running) = self.running.take() else { return };
+        let stopped = self.runtime.block_on(async {
+            running.drain(true);
+            running.until_drained().await;
+            running.stop().await
+        });
+        if let Err(error) = stopped
+            && !std::thread::panicking()
+        {
+            panic!("the centre does not stop: {error:#}");
+        }
+    }
+}
+
+/// Keeps every event with the time at which a desktop has it.
+struct Listener(Arc<Mutex<Vec<Heard>>>);
+
+impl Observer for Listener {
+    fn handle(&mut self, event: &Arc<Event>) {
+        let heard = Heard { at: SystemTime::now(), event: event.clone() };
+        self.0.lock().expect("no holder panics").push(heard);
+    }
+}
+
+/// Every call record of a store.
+pub fn records(view: &dyn View) -> Vec<CallRecord> {
+    let rows = view.range(&key::calls(), None, 1_000).expect("the view can be read");
+    rows.iter().map(|row| read_call(row).expect("a row of calls is a call record")).collect()
+}
+
+/// `strowger serve` as a process of its own, for what only a process can suffer.
+pub struct Served {
+    pub process: Running,
+}
+
+impl Served {
+    pub fn start(place: &Place) -> Self {
+        let config = place.path("centre/strowger.toml");
+        let config = if config.is_file() { config } else { furnish(place, "") };
+        let mut command = Program::new(env!("CARGO_BIN_EXE_strowger"));
+        command.arg("serve").arg("--config").arg(&config);
+        let process = Running::start(&mut command, &place.path("serve.log"));
+        let up = patiently(PATIENCE, || process.said().contains("taking SIP").then_some(()));
+        assert!(up.is_some(), "the centre does not start: {}", process.said());
+        Self { process }
+    }
+}
+
+/// Writes a centre's files: configuration on the place's addresses, dialplans, tones for prompts, people in the store.
+fn furnish(place: &Place, more: &str) -> PathBuf {
+    let (from, to) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/centre"), place.path("centre"));
+    std::fs::create_dir_all(to.join("dialplans")).expect("the test's folder takes a folder");
+    for dialplan in ["reception.toml", "message.toml"] {
+        std::fs::copy(from.join("dialplans").join(dialplan), to.join("dialplans").join(dialplan))
+            .expect("can be copied");
+    }
+    let mut text = std::fs::read_to_string(from.join("strowger.toml")).expect("the sample centre is there");
+    for party in [CENTRE, CARRIER, NARROW_CARRIER] {
+        text = text.replace(&format!("\"127.0.0.{party}"), &format!("\"{}", place.address(party)));
+        text = text.replace(&format!(":127.0.0.{party}:"), &format!(":{}:", place.address(party)));
+    }
+    let config = to.join("strowger.toml");
+    std::fs::write(&config, text + more).expect("the test's folder takes a file");
+    furnish_tones(&to.join("prompts"));
+    import_people(&config, &from.join("people.csv"));
+    config
+}
+
+fn furnish_tones(prompts: &Path) {
+    let spoken = [
+        ("welcome", tone::WELCOME, 1.0),
+        ("queue/you_are_next", tone::YOU_ARE_NEXT, 0.6),
+        ("queue/you_are_number", tone::YOU_ARE_NUMBER, 0.6),
+        ("number/2", tone::TWO, 0.6),
+        ("queue/in_line", tone::IN_LINE, 0.6),
+    ];
+    let mut manifest = "[prompts]\n".to_owned();
+    for (name, hz, seconds) in spoken {
+        write_tone(&prompts.join(format!("en/{name}.wav")), hz, seconds);
+        manifest += &format!("\"{name}\" = \"{hz} Hz\"\n");
+    }
+    std::fs::write(prompts.join("en/manifest.toml"), manifest).expect("the test's folder takes a file");
+    for music in ["music", "waiting"] {
+        write_tone(&prompts.join(format!("music/{music}.wav")), tone::MUSIC, 5.0);
+    }
+}
+
+/// Puts the people of a table into the store, as an administrator does.
+fn import_people(config: &Path, people: &Path) {
+    let mut command = Program::new(env!("CARGO_BIN_EXE_strowger"));
+    command.arg("--config").arg(config).args(["users", "import"]).arg(people);
+    let output = command.output().expect("the binary under test starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}

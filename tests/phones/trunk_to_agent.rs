@@ -1,0 +1,130 @@
+//! The main job: a caller on a trunk is greeted, presses a key, waits in a queue, an agent's phone rings, they talk,
+//! the call is recorded, and one durable record remains.
+
+use std::time::Duration;
+
+use strowger::cause::What;
+use strowger::event::{AgentState, Fact, OfferOutcome, QueueExit, Role};
+
+use super::baresip::{Phone, Setup};
+use super::capture::Capture;
+use super::centre::{Centre, RECEPTION};
+use super::place::{CARRIER, CENTRE, Place};
+use super::registration::{ALICE, BOB};
+use super::sipp::{Line, Script, Sipp};
+use super::sound::{Sound, tone};
+use super::speech::Speech;
+
+pub const LINE: Line<'static> = Line { party: CARRIER, port: 5_060, caller: "+8613800138000", called: RECEPTION };
+
+#[test]
+fn a_call_from_the_trunk_reaches_an_agent_is_heard_both_ways_recorded_and_kept() {
+    let place = Place::new("trunk-to-agent");
+    let centre = Centre::start(&place);
+    let alice = Phone::start(&place, Setup { answers: true, ..ALICE });
+    centre.wait_until_registered("1001");
+    centre.serve_from("alice", "1001");
+    let capture = Capture::start(&place);
+    let speech = Speech::new().silence(2).keys("1").tone(tone::CALLER, 6);
+    let script = Script::call().answered().speak().pause(Duration::from_secs(8)).hang_up();
+    Sipp::start(&place, LINE, &speech, &script).succeeds();
+    alice.wait_for("CALL_CLOSED");
+
+    // Signalling, as the record has it.
+    let [record] = <[_; 1]>::try_from(centre.records(1)).expect("one record");
+    assert_eq!(record.cause.map(|cause| cause.what), Some(What::Hangup), "{record:#?}");
+    assert_eq!(record.from.number, LINE.caller);
+    assert_eq!(record.agent.as_ref().map(|agent| agent.as_str()), Some("alice"));
+    assert_eq!(record.queues.iter().map(|visit| visit.exit).collect::<Vec<_>>(), [Some(QueueExit::Answered)]);
+    assert_eq!(record.offers.iter().map(|offer| offer.outcome).collect::<Vec<_>>(), [Some(OfferOutcome::Answered)]);
+    assert_eq!(record.legs.iter().map(|leg| leg.role).collect::<Vec<_>>(), [Role::Caller, Role::Agent]);
+    assert!(record.legs.iter().all(|leg| leg.stats.is_some_and(|stats| stats.packets_received > 200)), "{record:#?}");
+    assert_eq!(record.path.first().map(|step| step.outcome.as_str()), Some("1"), "{:?}", record.path);
+
+    // The wire, as tshark has it.
+    let recording = centre.recording(&record);
+    let wire = capture.stop();
+    let (us, trunk, phone) = (place.address(CENTRE), place.address(CARRIER), place.address(ALICE.party));
+    assert_eq!(wire.ladder(trunk, us), ["INVITE", "100", "200", "ACK", "BYE", "200"]);
+    for (from, to) in [(us, trunk), (trunk, us), (us, phone), (phone, us)] {
+        wire.expect_clean_stream(from, to, 200);
+    }
+
+    // Sound: who heard whom.
+    let by_caller = wire.sound(us, trunk);
+    assert_eq!(by_caller.order().first(), Some(&tone::WELCOME), "{:?}", by_caller.runs());
+    assert_eq!(by_caller.order().last(), Some(&tone::ALICE), "{:?}", by_caller.runs());
+    assert!(by_caller.of(tone::ALICE) > 4.0, "{:?}", by_caller.runs());
+    let by_agent = wire.sound(us, phone);
+    assert_eq!(by_agent.order(), [tone::CALLER], "{:?}", by_agent.runs());
+    assert!(by_agent.of(tone::CALLER) > 4.0, "{:?}", by_agent.runs());
+
+    // The recording: the caller left, the agent right, nobody on both.
+    let channels = Sound::read(&recording);
+    assert_eq!(channels.len(), 2);
+    assert_eq!(channels[0].order(), [tone::CALLER], "{:?}", channels[0].runs());
+    assert_eq!(channels[1].order(), [tone::ALICE], "{:?}", channels[1].runs());
+    assert!(channels[0].of(tone::CALLER) > 4.0 && channels[1].of(tone::ALICE) > 4.0);
+}
+
+#[test]
+fn the_offer_with_what_the_caller_chose_is_told_before_the_phone_rings() {
+    let place = Place::new("offer-first");
+    let centre = Centre::start(&place);
+    let alice = Phone::start(&place, Setup { answers: true, ..ALICE });
+    centre.wait_until_registered("1001");
+    centre.serve_from("alice", "1001");
+    let capture = Capture::start(&place);
+    let speech = Speech::new().silence(2).keys("2").tone(tone::CALLER, 2);
+    let script = Script::call().answered().speak().pause(Duration::from_secs(5)).hang_up();
+    Sipp::start(&place, LINE, &speech, &script).succeeds();
+    alice.wait_for("CALL_CLOSED");
+    centre.records(1);
+    let wire = capture.stop();
+    let heard = centre.heard();
+    let offer = heard.iter().find_map(|heard| match &heard.event.fact {
+        Fact::CallOffered { answers, agent, .. } => Some((heard.at, answers.clone(), agent.clone())),
+        _ => None,
+    });
+    let (told_at, answers, agent) = offer.expect("an offer is told");
+    assert_eq!(agent.as_str(), "alice");
+    assert!(answers.iter().any(|answer| answer.name == "reason" && answer.value == "urgent"), "{answers:?}");
+    let rings = wire.first("180", place.address(ALICE.party), place.address(CENTRE));
+    assert!(told_at <= rings.at, "told {told_at:?}, rings {:?}", rings.at);
+}
+
+#[test]
+fn an_agent_who_does_not_answer_is_passed_over_and_the_next_one_rings() {
+    let place = Place::new("no-answer");
+    let centre = Centre::start(&place);
+    let alice = Phone::start(&place, ALICE);
+    centre.wait_until_registered("1001");
+    centre.serve_from("alice", "1001");
+    let bob = Phone::start(&place, Setup { answers: true, ..BOB });
+    centre.wait_until_registered("1002");
+    // Alice has been idle for longer, so she is offered the call first.
+    std::thread::sleep(Duration::from_millis(200));
+    centre.serve_from("bob", "1002");
+    let capture = Capture::start(&place);
+    let speech = Speech::new().silence(2).keys("1").tone(tone::CALLER, 10);
+    let script = Script::call().answered().speak().pause(Duration::from_secs(11)).hang_up();
+    Sipp::start(&place, LINE, &speech, &script).succeeds();
+    bob.wait_for("CALL_CLOSED");
+    let records = centre.records(1);
+    let offers: Vec<_> = records[0].offers.iter().map(|offer| (offer.agent.as_str(), offer.outcome)).collect();
+    let expected = [("alice", Some(OfferOutcome::NoAnswer)), ("bob", Some(OfferOutcome::Answered))];
+    assert_eq!(offers, expected, "{:#?}", records[0]);
+    let away = |fact: &Fact| {
+        matches!(fact, Fact::AgentStateChanged { agent, state: AgentState::NotReady, reason, .. }
+            if agent.as_str() == "alice" && reason == "system:no_answer")
+    };
+    assert!(centre.events().iter().any(|event| away(&event.fact)), "who does not answer is taken out");
+    assert_eq!((alice.count("CALL_INCOMING"), alice.count("CALL_ESTABLISHED")), (1, 0));
+    let wire = capture.stop();
+    let us = place.address(CENTRE);
+    let heard = wire.sound(us, place.address(BOB.party));
+    assert!(heard.of(tone::CALLER) > 2.0, "{:?}", heard.runs());
+    let heard = wire.sound(us, place.address(CARRIER));
+    assert!(heard.of(tone::MUSIC) > 2.0, "music while it rings: {:?}", heard.runs());
+    assert_eq!(heard.order().last(), Some(&tone::BOB), "{:?}", heard.runs());
+}
