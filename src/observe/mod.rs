@@ -2,4 +2,8 @@
 //!
 //! All three are folds: they are told of events, messages and levels, and call nothing back.
 
+mod draw;
 pub mod ladder;
+pub mod log;
+mod mask;
+pub mod metrics;
