@@ -80,7 +80,7 @@ fn adapted(mut edition: Edition, options: &Demo) -> Edition {
 
 async fn live(edition: Edition, options: &Demo) -> anyhow::Result<()> {
     let (_editions, edition) = watch::channel(Arc::new(edition));
-    let mut running = start(edition).await?;
+    let mut running = start(edition, Vec::new()).await?;
     let doors = running.open_doors().await?;
     say_hello(&doors, &running, options);
     let (stop, stopped) = watch::channel(false);
