@@ -4,7 +4,7 @@ use core::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::ladder::{Direction, Ladder, Rung};
+use super::ladder::{Direction, Ladder, Party, Rung};
 use crate::sdp::{Direction as Media, SessionDescription};
 use crate::sip::{Message, Method};
 use crate::time::Time;
@@ -83,11 +83,15 @@ fn arrow(text: &str, to_right: bool) -> String {
 }
 
 fn is_left(ladder: &Ladder, rung: &Rung) -> bool {
-    ladder.party(rung).is_some_and(|party| party.is_caller)
+    ladder.party(rung) == Party::Caller
 }
 
 fn name_of(ladder: &Ladder, rung: &Rung) -> String {
-    ladder.party(rung).map_or_else(|| rung.peer.to_string(), |party| party.name.clone())
+    match ladder.party(rung) {
+        Party::Caller => "caller".to_owned(),
+        Party::Callee(name) => name.to_owned(),
+        Party::Unknown(address) => address.to_string(),
+    }
 }
 
 fn width(text: &str) -> usize {

@@ -115,6 +115,28 @@ fn an_agent_offered_the_call_twice_is_two_parties() {
 }
 
 #[test]
+fn names_are_found_also_where_events_come_after_the_messages() {
+    let mut ladders = Ladders::new();
+    ladders.add(trace(0, Direction::Received, "inbound", "INVITE sip:1 SIP/2.0", "INVITE", ""));
+    ladders.add(trace(1, Direction::Sent, "to-anna", "INVITE sip:1001@192.0.2.21 SIP/2.0", "INVITE", ""));
+    ladders.fold(&accepted());
+    ladders.fold(&agent_added("anna"));
+    let drawn = ladders.get(CALL).unwrap().render();
+    assert!(drawn.contains(" caller ── INVITE ─") && drawn.ends_with("▶ agent anna\n"), "{drawn}");
+}
+
+#[test]
+fn in_a_call_that_the_switch_begins_the_caller_is_who_it_was_accepted_on() {
+    let mut ladders = Ladders::new();
+    ladders.add(trace(0, Direction::Sent, "inbound", "INVITE sip:1001@192.0.2.9 SIP/2.0", "INVITE", ""));
+    ladders.fold(&accepted());
+    ladders.fold(&agent_added("anna"));
+    ladders.add(trace(1, Direction::Sent, "to-anna", "INVITE sip:2@192.0.2.21 SIP/2.0", "INVITE", ""));
+    let drawn = ladders.get(CALL).unwrap().render();
+    assert!(drawn.contains(" caller ◀─") && drawn.ends_with("▶ agent anna\n"), "{drawn}");
+}
+
+#[test]
 fn a_dialog_nobody_announced_goes_by_its_address() {
     let mut ladders = Ladders::new();
     ladders.fold(&accepted());
