@@ -10,7 +10,7 @@ use crate::ids::{AccountName, AgentName, CallId, QueueName, UserName};
 
 /// What a user may do. Every API route and every order names the roles it takes; a higher role does not include a
 /// lower one's duties: an administrator takes no calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum UserRole {
     Agent,
@@ -129,7 +129,7 @@ pub enum Order {
 }
 
 /// The states a supervisor may put an agent into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ForcedState {
     Ready,

@@ -65,7 +65,7 @@ pub struct Event {
 pub const EVENT_VERSION: u8 = 1;
 
 /// Where a call comes from, seen from the centre.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// From a trunk to the centre.
@@ -77,7 +77,7 @@ pub enum Direction {
 }
 
 /// What a leg is in its call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// The leg the call began with.
@@ -103,7 +103,7 @@ pub struct Address {
 }
 
 /// An agent's state; busy is never stored, it follows from live legs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AgentState {
     SignedOut,
@@ -116,7 +116,7 @@ pub enum AgentState {
 }
 
 /// How an offer ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OfferOutcome {
     Answered,
@@ -129,7 +129,7 @@ pub enum OfferOutcome {
 }
 
 /// How a call left a queue; the four exits of `metrics.md` E.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum QueueExit {
     Answered,
@@ -319,6 +319,8 @@ pub enum Fact {
     AgentSignedOut { agent: AgentName },
     #[serde(rename = "agent.link_lost")]
     AgentLinkLost { agent: AgentName },
+    #[serde(rename = "agent.link_restored")]
+    AgentLinkRestored { agent: AgentName },
     #[serde(rename = "interaction.wrapped")]
     InteractionWrapped {
         agent: AgentName,
@@ -354,7 +356,7 @@ pub enum Fact {
 }
 
 /// Kinds of records the store keeps for people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RecordKind {
     User,

@@ -78,6 +78,10 @@ pub mod crm {
     pub const CRM_CANDIDATES: usize = 20;
     /// Skills of one agent.
     pub const AGENT_SKILLS: usize = 64;
+    /// Bytes of a user's password. NIST SP 800-63B §3.1.1.2 asks for 8 at least; the upper bound keeps a form from
+    /// costing a minute.
+    pub const PASSWORD_BYTES_MIN: usize = 8;
+    pub const PASSWORD_BYTES_MAX: usize = 256;
 }
 
 /// The SIP codec. They hold before any typed view reads, so that a hostile message costs microseconds.
@@ -292,5 +296,75 @@ pub const DIALPLAN_VARS: usize = 256;
 pub const DIALPLANS: usize = 1_000;
 /// Pages in pages; deeper is a finding.
 pub const DIALPLAN_PAGE_DEPTH: usize = 16;
+/// Keys pressed ahead that a walking dialplan keeps; further ones are not heard. As many as the longest entry takes.
+pub const IVR_KEYS: usize = 64;
+/// States passed through in answer to one input; a dialplan that wants more is ended. More than `check` lets through.
+pub const IVR_STEPS: usize = 40_000;
+/// Happenings of one walk that is tried or tested without a phone; a longer one is ended as a failure.
+pub const TRIAL_HAPPENINGS: usize = 20_000;
 /// Findings kept of one load: whoever has more mends these first.
 pub const DIALPLAN_FINDINGS: usize = 500;
+
+/// The API and the CTI socket: [`crate::http`].
+pub mod http {
+    use core::time::Duration;
+
+    /// Calls a desktop's picture holds, ended ones that are wrapped up included; the oldest ended one goes first.
+    pub const DESK_CALLS: usize = 12_000;
+    /// Legs shown of one call; later ones are left out of the picture.
+    pub const DESK_LEGS: usize = 64;
+    /// Voicemails in the picture; the first by box and age goes. The store keeps all.
+    pub const DESK_VOICEMAILS: usize = 10_000;
+    /// Events that wait for the bus's thread. Past it the publisher waits, and the bus never waits for anybody.
+    pub const BUS_QUEUE: usize = 8_192;
+
+    /// CTI sessions at once, those that wait for their client to come back included. Past it: 503 to the upgrade.
+    pub const CTI_SESSIONS: usize = 4_096;
+    /// CTI sessions of one user. Past it the one unattended for longest ends, or the upgrade is refused with 429.
+    pub const CTI_SESSIONS_PER_USER: usize = 16;
+    /// Events kept for a client that comes back. One that is further behind gets snapshots.
+    pub const CTI_RING_EVENTS: usize = 2_000;
+    /// How long they are kept, and a session without a socket lives.
+    pub const CTI_RING_TIME: Duration = Duration::from_secs(300);
+    /// Events that may wait for a slow client. Past it they are dropped and it gets snapshots instead.
+    pub const CTI_BACKLOG: usize = 512;
+    /// How often a client may fall behind within [`CTI_RING_TIME`] before it is dropped.
+    pub const CTI_FALLS: u32 = 3;
+    /// Answers that may wait for a client. Past it the socket is closed: it sends without reading.
+    pub const CTI_ANSWERS: usize = 256;
+    /// Bytes of a frame from a client. Past it the socket is closed.
+    pub const CTI_FRAME_BYTES: usize = 256 << 10;
+    /// Topics of one session. Past it: an error to the subscription.
+    pub const CTI_TOPICS: usize = 64;
+    /// Commands of one session that wait for their answer. Past it: an error to the command.
+    pub const CTI_COMMANDS: usize = 32;
+    /// Answered commands remembered for a client that repeats them, by id, and for how long.
+    pub const CTI_ANSWERED: usize = 256;
+    pub const CTI_ANSWERED_TIME: Duration = Duration::from_secs(60);
+    /// Bytes of a frame's `id`. Past it: an error.
+    pub const CTI_ID_BYTES: usize = 64;
+
+    /// Signed-in sessions at once. Past it the one that ends first is signed out.
+    pub const SIGNED_IN: usize = 20_000;
+    /// Passwords verified at once; each takes 19 MiB for a moment. Past it the next one waits.
+    pub const VERIFYING: usize = 4;
+    /// Failed sign-ins of one user from one address, and of one address, before 429, and for how long they count.
+    pub const FAILURES_PER_USER: u32 = 5;
+    pub const FAILURES_PER_ADDRESS: u32 = 50;
+    pub const FAILURE_TIME: Duration = Duration::from_secs(60);
+    /// Users and addresses whose failures are counted; the oldest is forgotten.
+    pub const FAILURES_KEPT: usize = 20_000;
+    /// Tickets that wait for their socket; the oldest is forgotten.
+    pub const TICKETS: usize = 1_024;
+    /// Verified API keys remembered, so that each request does not cost a password hash; the oldest is forgotten.
+    pub const API_KEYS: usize = 256;
+
+    /// Bytes of a request's body, imports aside. Past it: 413.
+    pub const BODY_BYTES: usize = 256 << 10;
+    /// Rows of one page of a list.
+    pub const PAGE_ROWS: usize = 500;
+    /// Rows looked at for one page of a filtered list: the page ends there, and says where to go on.
+    pub const SCANNED_ROWS: usize = 20_000;
+    /// Rows of one CSV export of call records.
+    pub const EXPORT_ROWS: usize = 200_000;
+}

@@ -7,18 +7,22 @@ use sha2::{Digest, Sha256};
 
 use crate::config::compose::BookReader;
 use crate::config::load::{Loaded, Refused, load};
-use crate::config::prompts::Prompts;
+use crate::config::prompts::{Recorded, read_prompts};
 use crate::dialplan::{Book, PromptCatalogue};
-use crate::finding::Finding;
-use crate::ids::Language;
-use crate::switch::{Edition, Sounds};
+use crate::finding::{Finding, Severity};
+use crate::switch::Edition;
 
 /// How a folder of prompts becomes a catalogue for the checks.
 pub type Catalogue = fn(&Path) -> (PromptCatalogue, Vec<Finding>);
 
 /// The reader of dialplans that `check`, `serve` and reload share.
 pub fn reader() -> BookReader<Catalogue> {
-    BookReader { catalogue: |folder| crate::config::prompts::catalogue(folder) }
+    BookReader {
+        catalogue: |folder| {
+            let Recorded { catalogue, findings, .. } = read_prompts(folder);
+            (catalogue, findings)
+        },
+    }
 }
 
 /// Loads everything a configuration names, or says what is wrong with it.
@@ -29,21 +33,13 @@ pub fn read(config: &Path) -> Result<Loaded<Book>, Refused> {
 /// Makes the edition that the switch takes. Prompts that cannot be read are findings, never silence in a call.
 pub fn compose(config: &Path, loaded: &Loaded<Book>) -> Result<Edition, Vec<Finding>> {
     let folder = crate::config::load::beside(config, &loaded.plan.prompts);
-    let Prompts { clips, music, findings } = crate::config::prompts::read(&folder);
-    if !findings.is_empty() {
+    let Recorded { sounds, findings, .. } = read_prompts(&folder);
+    if findings.iter().any(|finding| finding.severity == Severity::Error) {
         return Err(findings);
     }
-    let mut sounds = Sounds::default();
     let mut digest = Sha256::new();
     for source in &loaded.sources {
         digest.update(source.text.as_bytes());
-    }
-    for (language, name, clip) in clips {
-        digest.update(name.as_str().as_bytes());
-        sounds.add_prompt(Language::new(language.as_str()), name, clip);
-    }
-    for (name, clip) in music {
-        sounds.add_music(name, clip);
     }
     let digest: String = digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     Ok(Edition {

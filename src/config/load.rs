@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::compose::queue_settings;
+use super::prompts::{MUSIC, wav_files};
 use crate::acd;
 use crate::finding::{Finding, Severity, Source};
 use crate::ids::{DialplanName, PromptName};
@@ -171,19 +172,23 @@ pub fn dialplan_name(file: &str) -> DialplanName {
     DialplanName::new(name.unwrap_or_default())
 }
 
-/// Prompts that every language folder holds; `None` where there is no folder of prompts.
+/// Prompts that every language folder holds, and music, which is the same in every language; `None` where there is no
+/// folder of prompts.
 fn prompts_in_every_language(folder: &Path, findings: &mut Vec<Finding>) -> Option<BTreeSet<PromptName>> {
-    let languages = std::fs::read_dir(folder).ok()?;
-    let languages = languages.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir());
-    let sets = languages.map(|language| {
-        let mut names = BTreeSet::new();
-        collect_prompts(&language, "", 0, &mut names);
-        if names.len() > limits::PROMPT_FILES {
-            findings.push(too_many(&language, "prompts", limits::PROMPT_FILES));
+    let folders = std::fs::read_dir(folder).ok()?;
+    let folders = folders.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir());
+    let mut named = |folder: &PathBuf| {
+        let mut files = Vec::new();
+        wav_files(folder, "", 0, &mut files);
+        if files.len() > limits::PROMPT_FILES {
+            findings.push(too_many(folder, "prompts", limits::PROMPT_FILES));
         }
-        names
-    });
-    sets.reduce(|every, one| every.intersection(&one).cloned().collect())
+        files.into_iter().map(|(name, _)| PromptName::new(name)).collect::<BTreeSet<_>>()
+    };
+    let (music, languages): (Vec<_>, Vec<_>) = folders.partition(|path| path.ends_with(MUSIC));
+    let every = languages.iter().map(&mut named).reduce(|every, one| every.intersection(&one).cloned().collect());
+    let music = music.iter().flat_map(named).collect();
+    Some(every.unwrap_or_default().union(&music).cloned().collect())
 }
 
 /// A folder that holds more than a limit, as a whole.
@@ -192,19 +197,6 @@ fn too_many(folder: &Path, what: &str, limit: usize) -> Finding {
     let finding =
         Source::new(folder.to_string_lossy(), "").error("config.too-many", 0..0, reason, "Remove those not in use.");
     Finding { line: 0, column: 0, ..finding }
-}
-
-/// Names of the WAV files under a folder, as `folder/name`, to a depth of four.
-fn collect_prompts(folder: &Path, prefix: &str, depth: usize, names: &mut BTreeSet<PromptName>) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-        let Some(stem) = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()) else { continue };
-        if path.is_dir() && depth < 4 {
-            collect_prompts(&path, &format!("{prefix}{stem}/"), depth + 1, names);
-        } else if path.extension().is_some_and(|extension| extension == "wav") && names.len() <= limits::PROMPT_FILES {
-            names.insert(PromptName::new(format!("{prefix}{stem}")));
-        }
-    }
 }
 
 #[cfg(test)]
@@ -234,7 +226,7 @@ pub(super) mod tests {
             fs::create_dir_all(folder.path().join("dialplans")).unwrap();
             fs::write(folder.path().join(name), "greeting = 1\n").unwrap();
         }
-        for name in ["en/music.wav", "en/welcome.wav", "en/say/one.wav", "zh/music.wav", "zh/say/one.wav"] {
+        for name in ["music/music.wav", "en/welcome.wav", "en/say/one.wav", "zh/say/one.wav"] {
             let file = folder.path().join("prompts").join(name);
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, "").unwrap();

@@ -1,7 +1,14 @@
-//! The folder of prompts: `LANGUAGE/manifest.toml` says the words, `LANGUAGE/NAME.wav` is the sound; `music/` is played.
+//! The folder of prompts → the words the checks know, and the sounds callers hear.
+//!
+//! ```text
+//! prompts/en/manifest.toml      [prompts]  "queue/welcome" = "All our agents are busy. …"
+//! prompts/en/queue/welcome.wav  8 kHz, mono, 16 bit
+//! prompts/zh/…
+//! prompts/music/music.wav       heard in every language
+//! ```
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,130 +21,128 @@ use crate::dialplan::PromptCatalogue;
 use crate::finding::{Finding, Source};
 use crate::ids::{Language, PromptName};
 use crate::limits;
+use crate::switch::Sounds;
 
-/// The folder beside the languages that holds music.
-const MUSIC: &str = "music";
+/// The folder beside the languages.
+pub const MUSIC: &str = "music";
 
-/// Everything that can be played, and what could not be read.
-#[derive(Debug, Default)]
-pub struct Prompts {
-    pub clips: Vec<(Language, PromptName, Arc<Clip>)>,
-    pub music: Vec<(PromptName, Arc<Clip>)>,
+/// What a folder of prompts holds.
+#[derive(Clone, Debug, Default)]
+pub struct Recorded {
+    pub catalogue: PromptCatalogue,
+    pub sounds: Sounds,
+    /// Prompts without words, words without a prompt, files that are no sound. Each such prompt is left out.
     pub findings: Vec<Finding>,
 }
 
-/// `manifest.toml`.
-#[derive(Debug, Deserialize)]
+/// Reads a folder of prompts. No folder is no prompt.
+pub fn read_prompts(folder: &Path) -> Recorded {
+    let mut recorded = Recorded::default();
+    for language in folders(folder) {
+        match language.file_name().map(|name| name.to_string_lossy().into_owned()) {
+            Some(name) if name == MUSIC => read_music(&language, &mut recorded),
+            Some(name) => read_language(&language, &Language::new(name), &mut recorded),
+            None => {}
+        }
+    }
+    recorded
+}
+
+#[derive(Deserialize)]
 struct Manifest {
-    /// Prompt → words.
-    #[serde(default)]
     prompts: BTreeMap<String, String>,
 }
 
-/// The words of every prompt that has both words and a sound, for the checks.
-pub fn catalogue(folder: &Path) -> (PromptCatalogue, Vec<Finding>) {
-    let (mut catalogue, mut findings) = (PromptCatalogue::default(), Vec::new());
-    for (language, path) in languages(folder) {
-        match manifest(&path, &mut findings) {
-            Some(manifest) => {
-                for (name, words) in &manifest.prompts {
-                    if path.join(format!("{name}.wav")).is_file() {
-                        catalogue.insert(language.clone(), PromptName::new(name), words);
-                    }
-                }
-            }
-            None => continue,
-        }
-    }
-    (catalogue, findings)
-}
-
-/// Reads every sound into memory: once, for all calls.
-pub fn read(folder: &Path) -> Prompts {
-    let mut prompts = Prompts::default();
-    for (language, path) in languages(folder) {
-        for file in wav_files(&path) {
-            if let Some((name, clip)) = clip(&path, &file, &mut prompts.findings) {
-                prompts.clips.push((language.clone(), name, clip));
-            }
-        }
-    }
-    let music = folder.join(MUSIC);
-    for file in wav_files(&music) {
-        if let Some((name, clip)) = clip(&music, &file, &mut prompts.findings) {
-            prompts.music.push((name, clip));
-        }
-    }
-    prompts
-}
-
-/// The languages that have a folder, by tag.
-fn languages(folder: &Path) -> Vec<(Language, PathBuf)> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut found: Vec<(Language, PathBuf)> = entries
-        .map(|entry| entry.path())
-        .filter(|path| path.is_dir())
-        .filter_map(|path| Some((path.file_name()?.to_str()?.to_owned(), path)))
-        .filter(|(name, _)| name != MUSIC && !name.starts_with('.'))
-        .map(|(name, path)| (Language::new(name), path))
-        .collect();
-    found.sort_by(|a, b| a.0.cmp(&b.0));
-    found
-}
-
-fn manifest(language: &Path, findings: &mut Vec<Finding>) -> Option<Manifest> {
-    let path = language.join("manifest.toml");
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) => {
-            let source = Source::new(path.to_string_lossy(), "");
-            let reason = format!("The manifest cannot be read: {error}.");
-            findings.push(source.error("prompts.manifest", 0..0, reason, "Give each language a manifest.toml."));
-            return None;
-        }
+fn read_language(folder: &Path, language: &Language, recorded: &mut Recorded) {
+    let path = folder.join("manifest.toml");
+    let (source, manifest) = match manifest(&path) {
+        Ok(read) => read,
+        Err(finding) => return recorded.findings.push(finding),
     };
-    let source = Source::new(path.to_string_lossy(), &text);
-    match toml::from_str(&text) {
-        Ok(manifest) => Some(manifest),
-        Err(error) => {
-            let mend = "Write `[prompts]` and lines of `\"name\" = \"words\"`.";
-            findings.push(source.error("prompts.manifest", error.span().unwrap_or(0..0), error.message(), mend));
-            None
-        }
+    let mut files = Vec::new();
+    wav_files(folder, "", 0, &mut files);
+    for (name, _) in files.iter().filter(|(name, _)| !manifest.prompts.contains_key(name)) {
+        let reason = format!("The prompt `{name}` has no words.");
+        let mend = format!("Add `\"{name}\" = \"…\"` to the manifest, or remove the file.");
+        recorded.findings.push(source.warning("prompts.no-words", 0..0, reason, mend));
     }
-}
-
-/// Every `*.wav` below a folder, in order, at most [`limits::PROMPT_FILES`].
-fn wav_files(folder: &Path) -> Vec<PathBuf> {
-    let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "wav") {
-                found.push(path);
+    for (name, words) in manifest.prompts {
+        let clip = read_clip(&folder.join(format!("{name}.wav")), &name);
+        match clip {
+            Ok(clip) => {
+                let prompt = PromptName::new(&name);
+                recorded.catalogue.insert(language.clone(), prompt.clone(), words);
+                recorded.sounds.add_prompt(language.clone(), prompt, clip);
+            }
+            Err(why) => {
+                let at = source.text.find(&format!("\"{name}\"")).unwrap_or(0);
+                let reason = format!("The prompt `{name}` cannot be heard: {why}.");
+                let mend = "Record it (8 kHz, mono, 16 bit), or speak it by `make prompts`.";
+                recorded.findings.push(source.error("prompts.unreadable", at..at + name.len(), reason, mend));
             }
         }
     }
-    found.sort();
-    found.truncate(limits::PROMPT_FILES);
-    found
 }
 
-fn clip(folder: &Path, file: &Path, findings: &mut Vec<Finding>) -> Option<(PromptName, Arc<Clip>)> {
-    let inside = file.strip_prefix(folder).ok()?.with_extension("");
-    let name = inside.to_str()?.to_owned();
-    let read = File::open(file)
-        .map_err(|error| error.to_string())
-        .and_then(|sound| wav::read_clip(&name, BufReader::new(sound)).map_err(|error| error.to_string()));
-    match read {
-        Ok(clip) => Some((PromptName::new(&name), Arc::new(clip))),
-        Err(reason) => {
-            let source = Source::new(file.to_string_lossy(), "");
-            let mend = "Make it PCM, 8 kHz, mono, 16 bits: sox in.wav -r 8000 -c 1 -b 16 out.wav";
-            findings.push(source.error("prompts.sound", 0..0, format!("The prompt {reason}."), mend));
-            None
+fn read_music(folder: &Path, recorded: &mut Recorded) {
+    let mut files = Vec::new();
+    wav_files(folder, "", 0, &mut files);
+    for (name, path) in files {
+        match read_clip(&path, &name) {
+            Ok(clip) => recorded.sounds.add_music(PromptName::new(name), clip),
+            Err(why) => {
+                let reason = format!("The music `{name}` cannot be heard: {why}.");
+                let source = Source::new(path.to_string_lossy(), "");
+                recorded.findings.push(source.error(
+                    "prompts.unreadable",
+                    0..0,
+                    reason,
+                    "Save it as WAV, 8 kHz, mono.",
+                ));
+            }
+        }
+    }
+}
+
+fn manifest(path: &Path) -> Result<(Source, Manifest), Finding> {
+    let source = super::load::read_source(path, limits::CONFIG_BYTES)?;
+    let manifest: Manifest = toml::from_str(&source.text).map_err(|why| {
+        let reason = format!("The manifest is not readable: {}.", why.message());
+        let span = why.span().unwrap_or(0..0);
+        source.error("prompts.manifest", span, reason, "Write `[prompts]` and below it `\"name\" = \"words\"`.")
+    })?;
+    if manifest.prompts.len() > limits::PROMPT_FILES {
+        let reason = format!("There are more than {} prompts.", limits::PROMPT_FILES);
+        return Err(source.error("config.too-many", 0..0, reason, "Remove those not in use."));
+    }
+    Ok((source, manifest))
+}
+
+fn read_clip(path: &Path, name: &str) -> Result<Arc<Clip>, String> {
+    let file = File::open(path).map_err(|why| why.to_string())?;
+    wav::read_clip(name, BufReader::new(file)).map(Arc::new).map_err(|why| why.to_string())
+}
+
+/// The folders inside a folder, in the order of their names.
+fn folders(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    let mut folders: Vec<_> =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()).collect();
+    folders.sort();
+    folders
+}
+
+/// The WAV files under a folder as `folder/name`, to a depth of four.
+pub(super) fn wav_files(folder: &Path, prefix: &str, depth: usize, files: &mut Vec<(String, PathBuf)>) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.sort();
+    for path in paths {
+        let Some(stem) = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()) else { continue };
+        if path.is_dir() && depth < 4 {
+            wav_files(&path, &format!("{prefix}{stem}/"), depth + 1, files);
+        } else if path.extension().is_some_and(|extension| extension == "wav") && files.len() <= limits::PROMPT_FILES {
+            files.push((format!("{prefix}{stem}"), path));
         }
     }
 }
@@ -145,39 +150,43 @@ fn clip(folder: &Path, file: &Path, findings: &mut Vec<Finding>) -> Option<(Prom
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audio::wav::RecordingWriter;
 
-    fn sound(path: &Path) {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let mut writer = RecordingWriter::new(File::create(path).unwrap(), 1).unwrap();
-        writer.write(&[0; 800]).unwrap();
-        writer.finish().unwrap();
+    #[test]
+    fn the_shipped_prompts_are_all_heard_and_all_have_words() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("prompts");
+        let recorded = read_prompts(&folder);
+        let told: Vec<_> = recorded.findings.iter().map(ToString::to_string).collect();
+        assert_eq!(told, Vec::<String>::new());
+        let (english, mandarin) = (Language::new("en"), Language::new("zh"));
+        let welcome = PromptName::new("queue/welcome");
+        assert_eq!(recorded.catalogue.words(&mandarin, &welcome), Some("客服人员正忙，请不要挂机。"));
+        assert!(recorded.sounds.has_prompt(&english, &welcome));
+        let music = recorded.sounds.music(&PromptName::new("music")).expect("is shipped");
+        assert!(music.duration().as_secs() >= 20, "a loop that does not wear out at once");
     }
 
     #[test]
-    fn a_prompt_needs_its_words_and_its_sound() {
-        let folder = tempfile::tempdir().unwrap();
-        sound(&folder.path().join("en/bank/welcome.wav"));
-        sound(&folder.path().join("music/music.wav"));
-        let words = "[prompts]\n\"bank/welcome\" = \"Welcome.\"\n\"bank/gone\" = \"No sound.\"\n";
-        fs::write(folder.path().join("en/manifest.toml"), words).unwrap();
-        let (catalogue, findings) = catalogue(folder.path());
-        assert!(findings.is_empty());
-        let english = Language::new("en");
-        assert_eq!(catalogue.words(&english, &"bank/welcome".into()), Some("Welcome."));
-        assert_eq!(catalogue.words(&english, &"bank/gone".into()), None);
-        let prompts = read(folder.path());
-        assert_eq!((prompts.clips.len(), prompts.music.len(), prompts.findings.len()), (1, 1, 0));
-        assert_eq!(prompts.clips[0].1, PromptName::new("bank/welcome"));
+    fn a_prompt_without_a_file_and_a_file_without_words_are_findings_and_the_rest_is_there() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let language = folder.path().join("en");
+        std::fs::create_dir_all(language.join("a")).expect("is made");
+        std::fs::write(language.join("manifest.toml"), "[prompts]\n\"gone\" = \"Gone.\"\n\"noise\" = \"?\"\n")
+            .expect("is written");
+        std::fs::write(language.join("noise.wav"), "no sound").expect("is written");
+        std::fs::write(language.join("a/mute.wav"), "").expect("is written");
+        let recorded = read_prompts(folder.path());
+        let told: Vec<_> = recorded.findings.iter().map(|found| (found.code, found.line)).collect();
+        assert_eq!(told, [("prompts.no-words", 1), ("prompts.unreadable", 2), ("prompts.unreadable", 3)]);
+        assert_eq!(recorded.catalogue.languages().count(), 0);
     }
 
     #[test]
-    fn a_sound_that_cannot_be_played_is_a_finding_with_its_mend() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir_all(folder.path().join("en")).unwrap();
-        fs::write(folder.path().join("en/bad.wav"), b"not a wav").unwrap();
-        let prompts = read(folder.path());
-        assert_eq!(prompts.findings.len(), 1);
-        assert!(prompts.findings[0].mend.contains("8 kHz"));
+    fn a_language_without_a_manifest_is_a_finding() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::create_dir_all(folder.path().join("fr")).expect("is made");
+        assert_eq!(read_prompts(folder.path()).findings.len(), 1);
+        std::fs::write(folder.path().join("fr/manifest.toml"), "prompts = 1").expect("is written");
+        assert_eq!(read_prompts(folder.path()).findings[0].code, "prompts.manifest");
+        assert!(read_prompts(Path::new("no/such/folder")).findings.is_empty());
     }
 }

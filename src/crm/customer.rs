@@ -107,7 +107,7 @@ pub enum CustomerError {
 }
 
 /// A person's name in one script. Family and given are kept apart because the two languages join them differently.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PersonName {
     #[serde(default)]
     pub family: String,
@@ -134,7 +134,7 @@ impl PersonName {
 }
 
 /// How a person is addressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Salutation {
     Ms,
@@ -198,7 +198,9 @@ impl FromStr for Salutation {
 
 /// How much a customer's business counts, decided by the company's own record of them. The default is `Iron`:
 /// someone on file whom nobody has graded; `Lead` has bought little or nothing yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Tier {
     Lead,

@@ -13,6 +13,7 @@ use super::import::{Columns, Findings, json_items};
 use super::people::{AgentProfile, ClearPassword, Role, SipAccount, SkillLevel, User};
 use crate::finding::{Finding, Source};
 use crate::ids::{AccountName, Language, SkillName, UserName};
+use crate::limits::crm as limits;
 
 /// One row of an import, checked; passwords are still in clear, for the store to hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -233,7 +234,7 @@ impl<'a> Reading<'a> {
         }
         let account = self.account(raw, &user)?;
         let agent = self.agent(raw, &user)?;
-        let password = raw.password.as_ref().map(|field| ClearPassword(field.text.clone()));
+        let password = self.password(raw)?;
         Ok(PersonDraft { user, password, account, agent })
     }
 
@@ -244,6 +245,16 @@ impl<'a> Reading<'a> {
             let mend = "Write agent, supervisor, admin or integration.";
             self.source.error("people.role", field.span.clone(), reason, mend)
         })
+    }
+
+    fn password(&self, raw: &RawPerson) -> Result<Option<ClearPassword>, Finding> {
+        let Some(field) = &raw.password else { return Ok(None) };
+        let (min, max) = (limits::PASSWORD_BYTES_MIN, limits::PASSWORD_BYTES_MAX);
+        if (min..=max).contains(&field.text.len()) {
+            return Ok(Some(ClearPassword(field.text.clone())));
+        }
+        let reason = format!("A password has {min} to {max} bytes; this one has {}.", field.text.len());
+        Err(self.source.error("people.password", field.span.clone(), reason, "Choose another."))
     }
 
     fn disabled(&self, raw: &RawPerson) -> Result<bool, Finding> {
@@ -346,17 +357,18 @@ mod tests {
 
     #[test]
     fn every_mistake_is_told_with_its_line_and_the_others_are_taken() {
-        let text = "name,role,account,sip_password,skills,disabled\n\
-            ok,agent,1001,secret,,\n\
-            ,agent,,,,\n\
-            bob,boss,,,,\n\
-            b@d,agent,,,,\n\
-            cat,agent,,secret,,\n\
-            dan,agent,1001,other,,\n\
-            eve,agent,,,billing:11,\n\
-            fay,agent,,,billing,\n\
-            ok,agent,,,,\n\
-            gus,agent,,,,maybe\n";
+        let text = "name,role,account,sip_password,skills,disabled,password\n\
+            ok,agent,1001,secret,,,\n\
+            ,agent,,,,,\n\
+            bob,boss,,,,,\n\
+            b@d,agent,,,,,\n\
+            cat,agent,,secret,,,\n\
+            dan,agent,1001,other,,,\n\
+            eve,agent,,,billing:11,,\n\
+            fay,agent,,,billing,,\n\
+            ok,agent,,,,,\n\
+            gus,agent,,,,maybe,\n\
+            hal,agent,,,,,short\n";
         let read = import(text);
         assert_eq!(read.people.len(), 1);
         let codes: Vec<_> = read.findings.iter().map(|finding| (finding.line, finding.code)).collect();
@@ -372,6 +384,7 @@ mod tests {
                 (9, "people.skill"),
                 (10, "people.twice"),
                 (11, "people.disabled"),
+                (12, "people.password"),
             ]
         );
     }

@@ -33,6 +33,8 @@
 //! An end is `{ queue = … }`, `{ dial = "1001" }`, `{ voicemail = "box" }`, `{ hangup = true }` (the dialplan hung up),
 //! `{ caller_hangup = true }`, or in a page `{ return = "outcome" }`. A state with no answer does the friendliest:
 //! a queue answers, a number answers, a PIN is right, a message is left; only `http` must be told what to answer.
+//! Keys are pressed at the next state that takes any. An `http` state that tries again, and every attempt of an
+//! `authenticate` state, takes a further answer of the list.
 //! A page is tested with `give = { parameter = "value" }`.
 
 use core::ops::Range;
@@ -70,6 +72,8 @@ pub struct Scenario {
     pub headers: BTreeMap<Arc<str>, Arc<str>>,
     /// Where the virtual clock begins.
     pub at: Time,
+    /// Minutes by which the centre's clock is ahead of UTC: the offset that `at` is written with.
+    pub offset_minutes: i16,
     pub language: Option<Language>,
     pub customer: Option<CustomerFacts>,
     /// Hours not named are open.
@@ -140,6 +144,9 @@ pub enum End {
     CallerHangup,
     Return(OutcomeId),
 }
+
+/// When a test takes place that does not say when: Monday 2026-01-05, 10:00 UTC.
+pub const MONDAY: Time = Time::from_secs(1_767_607_200);
 
 /// Reads the test file of a dialplan in `book`; each name in it is checked against the dialplan.
 ///
@@ -218,7 +225,7 @@ impl<'r> TestReader<'r, '_, '_> {
         let mut plain = |key| self.table.text(key, self.findings).map_or("", |text| text.text);
         let (caller, called) = (Arc::from(plain("caller")), Arc::from(plain("called")));
         let headers = self.headers();
-        let at = self.clock();
+        let (at, offset_minutes) = self.clock();
         let language = self.table.text("language", self.findings).map(|tag| Language::new(tag.text));
         let customer = self.table.table("customer", self.findings).map(|record| self.record(record));
         let (hours, queues, give) = (self.hours(), self.queues(), self.given());
@@ -233,6 +240,7 @@ impl<'r> TestReader<'r, '_, '_> {
             called,
             headers,
             at,
+            offset_minutes,
             language,
             customer,
             hours,
@@ -265,11 +273,11 @@ impl<'r> TestReader<'r, '_, '_> {
         fields.collect()
     }
 
-    fn clock(&mut self) -> Time {
-        let monday = Time::from_secs(1_767_607_200);
+    fn clock(&mut self) -> (Time, i16) {
+        let monday = (MONDAY, 0);
         let Some(item) = self.table.take("at") else { return monday };
         let time = match item.get_ref() {
-            DeValue::Datetime(when) => instant(when),
+            DeValue::Datetime(when) => instant(when).map(|at| (at, offset_minutes(when))),
             _ => None,
         };
         time.unwrap_or_else(|| {
@@ -578,11 +586,7 @@ fn json(value: &DeValue<'_>) -> serde_json::Value {
 
 /// An offset date-time of TOML (RFC 3339) as an instant, seconds precise; `None` before 1970 or without an offset.
 fn instant(when: &Datetime) -> Option<Time> {
-    let (date, time, offset) = (when.date?, when.time?, when.offset?);
-    let offset_minutes = match offset {
-        Offset::Z => 0,
-        Offset::Custom { minutes } => i64::from(minutes),
-    };
+    let (date, time, _) = (when.date?, when.time?, when.offset?);
     // Days since the epoch (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
     let (month, day) = (i64::from(date.month), i64::from(date.day));
     let year = i64::from(date.year) - i64::from(month <= 2);
@@ -590,8 +594,15 @@ fn instant(when: &Datetime) -> Option<Time> {
     let of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
     let days = year.div_euclid(400) * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
     let in_day = i64::from(time.hour) * 3_600 + i64::from(time.minute) * 60 + i64::from(time.second.unwrap_or(0));
-    let seconds = days * 86_400 + in_day - offset_minutes * 60;
+    let seconds = days * 86_400 + in_day - i64::from(offset_minutes(when)) * 60;
     u64::try_from(seconds).ok().map(Time::from_secs)
+}
+
+fn offset_minutes(when: &Datetime) -> i16 {
+    match when.offset {
+        Some(Offset::Custom { minutes }) => minutes,
+        Some(Offset::Z) | None => 0,
+    }
 }
 
 #[cfg(test)]
@@ -644,7 +655,7 @@ end = { voicemail = "service" }
         assert_eq!((&*plan.name.to_string(), read.scenarios.len()), ("bank", 2));
         let test = &read.scenarios[0];
         assert_eq!(test.line, 3);
-        assert_eq!(test.at.rfc3339(), "2026-11-23T02:00:00.000Z");
+        assert_eq!((&*test.at.rfc3339(), test.offset_minutes), ("2026-11-23T02:00:00.000Z", 480));
         assert_eq!(test.hours.get("office"), Some(&HoursAnswer::Closed));
         assert_eq!(test.queues.get("service"), Some(&QueueFacts { waiting: 2, wait_s: 90, agents: 3 }));
         assert_eq!(test.headers.get("x-account").map(|value| &**value), Some("77"));

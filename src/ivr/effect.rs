@@ -1,5 +1,6 @@
 //! What the machine wants done.
 
+use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ pub struct AskTicket(pub u32);
 /// One wish of the machine's.
 #[derive(Clone, Debug, PartialEq)]
 pub enum IvrEffect {
-    /// Play to the caller, one after the other. An empty list ends at once with its `PlayDone`.
+    /// Play to the caller, one after the other. Never an empty list.
     Play { ticket: PlayTicket, parts: Vec<Spoken> },
     /// Stop it now; no `PlayDone` follows.
     StopPlay(PlayTicket),
@@ -63,7 +64,7 @@ pub enum Spoken {
 }
 
 /// What the machine asks.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Question {
     Customer {
         by: LookupBy,
@@ -79,8 +80,24 @@ pub enum Question {
     },
 }
 
+/// Without what the caller keyed.
+impl fmt::Debug for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Question::Customer { by, key } => f.debug_struct("Customer").field("by", by).field("key", key).finish(),
+            Question::Http(call) => call.fmt(f),
+            Question::Credential { method, customer, caller, .. } => f
+                .debug_struct("Credential")
+                .field("method", method)
+                .field("customer", customer)
+                .field("caller", caller)
+                .finish_non_exhaustive(),
+        }
+    }
+}
+
 /// One HTTP exchange with a company system.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct HttpCall {
     pub method: Method,
     pub url: String,
@@ -92,6 +109,19 @@ pub struct HttpCall {
     pub secure: bool,
     /// Further attempts within the deadline after a connection that failed or a 5xx.
     pub retries: u8,
+}
+
+/// Without the body of a secure exchange.
+impl fmt::Debug for HttpCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let body = self.body.as_ref().filter(|_| !self.secure);
+        f.debug_struct("HttpCall")
+            .field("method", &self.method)
+            .field("url", &self.url)
+            .field("body", &body)
+            .field("secure", &self.secure)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A header's value, or where the shell finds it.

@@ -1,21 +1,29 @@
 //! The walk: which state the caller is in, what it waits for, which edge is taken next.
 //!
 //! ```text
-//!  Start ──▶ enter ──▶ act ──▶ (a step that needs no time: the next state at once)
-//!              ▲        └────▶ Waiting ──input──▶ leave by an edge ──┐
-//!              └────────────────────────────────────────────────────┘
+//!  Start ──▶ enter ──▶ act ──▶ (a step that needs no time: leaves at once)──┐
+//!              ▲        └────▶ Waiting ──input──▶ leave by an edge ──────────┤
+//!              └─────────────────────────── next ────────────────────────────┘
 //! ```
 //!
-//! A step is one file under `step/`: it begins in `act`, and what it waits for comes back to it as an input. The
-//! checks of `dialplan` have proved that every loop holds a bounded input; a budget per input guards the proof.
+//! A step is one file under `step/`: it begins in `act`, and what it waits for comes back to it as an input. Leaving
+//! only notes the next state; [`Machine::handle`] enters states until one waits, so that a long way needs no deep
+//! stack. The checks of `dialplan` have proved that every loop holds a bounded input; a budget per input guards the
+//! proof.
+//!
+//! Whatever a state was left for is told by one [`IvrEffect::Stepped`] a visit, the last state's included.
 
+use core::fmt;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::dialplan::Book;
 use crate::dialplan::facts::{CallFacts, CustomerFacts, Facts, Vars};
-use crate::dialplan::model::{Action, Dialplan, DialplanId, EdgeLabel, OutcomeId, StateId};
+use crate::dialplan::model::{Action, Dialplan, DialplanId, EdgeLabel, OutcomeId, Prompts, StateId, VarId};
+use crate::dialplan::value::{Key, Value};
 use crate::event::IvrAnswer;
+use crate::ids::DialplanName;
+use crate::limits;
 use crate::time::Time;
 
 use super::effect::{AskTicket, IvrEffect, PlayTicket, Spoken};
@@ -24,15 +32,7 @@ use super::speech;
 use super::step::entry::Entry;
 use super::world::World;
 
-/// Keys pressed ahead that are kept; more than any entry takes.
-const MOST_KEYS: usize = 64;
-/// States passed through in answer to one input.
-const MOST_STEPS: usize = 1_000;
-/// Pages within pages: `check` proves less.
-const DEEPEST: usize = 16;
-
 /// A dialplan walking for one caller.
-#[derive(Debug)]
 pub struct Machine {
     pub(super) book: Arc<Book>,
     /// The dialplan at the bottom, pages above it; the last one walks. Empty once over.
@@ -42,15 +42,19 @@ pub struct Machine {
     pub(super) effects: VecDeque<IvrEffect>,
     /// Keys not used yet: type-ahead.
     pub(super) keys: VecDeque<char>,
+    /// A `#` that comes until then still belongs to an entry that was full without it.
+    pub(super) late_terminator: Option<(Key, Time)>,
     pub(super) waiting: Waiting,
+    /// The state to enter next.
+    next: Option<StateId>,
     /// Failed attempts of the authenticate state whose keys the store compares.
     pub(super) auth_failed: u8,
     last_ticket: u32,
-    steps: usize,
+    /// How the page that walked by itself has returned.
+    returned: Option<OutcomeId>,
 }
 
 /// One dialplan on the stack of pages.
-#[derive(Debug)]
 pub(super) struct Frame {
     pub plan: DialplanId,
     pub state: StateId,
@@ -60,7 +64,6 @@ pub(super) struct Frame {
 }
 
 /// What the machine waits for.
-#[derive(Debug)]
 pub(super) enum Waiting {
     /// Not started, or over.
     Nothing,
@@ -102,27 +105,37 @@ impl Machine {
             customer: None,
             effects: VecDeque::new(),
             keys: VecDeque::new(),
+            late_terminator: None,
             waiting: Waiting::Nothing,
+            next: None,
             auth_failed: 0,
             last_ticket: 0,
-            steps: 0,
+            returned: None,
             book,
         }
     }
 
+    /// A machine for a page by itself, given its parameters and, where it needs one, a customer: for tests of pages.
+    pub fn of_page(
+        book: Arc<Book>,
+        page: DialplanId,
+        call: CallFacts,
+        given: &[(VarId, Value)],
+        customer: Option<CustomerFacts>,
+    ) -> Self {
+        let mut machine = Self::new(book, page, call);
+        for (var, value) in given {
+            machine.frame_mut().vars.set(*var, value.clone());
+        }
+        machine.customer = customer;
+        machine
+    }
+
     /// Takes one input. What comes too late (a reply after its deadline, the end of a stopped play) changes nothing.
     pub fn handle(&mut self, now: Time, world: &dyn World, input: IvrInput) {
-        self.steps = 0;
         let at = Moment { now, world };
         match input {
-            IvrInput::Start => {
-                if let Waiting::Nothing = self.waiting
-                    && let Some(frame) = self.frames.last()
-                {
-                    let start = frame.state;
-                    self.enter(at, start);
-                }
-            }
+            IvrInput::Start => self.on_start(at),
             IvrInput::Key(key) => self.on_key(at, key),
             IvrInput::PlayDone(ticket) => self.on_played(at, ticket),
             IvrInput::Answered(ticket, answer) => {
@@ -130,12 +143,13 @@ impl Machine {
                     self.on_answer(at, answer);
                 }
             }
-            IvrInput::QueueLeft(end) => self.on_queue_left(at, end),
-            IvrInput::DialDone(end) => self.on_dial_done(at, end),
-            IvrInput::MessageKept { .. } => self.on_message(at, true),
-            IvrInput::MessageFailed => self.on_message(at, false),
+            IvrInput::QueueLeft(end) => self.on_queue_left(end),
+            IvrInput::DialDone(end) => self.on_dial_done(end),
+            IvrInput::MessageKept { .. } => self.on_message(true),
+            IvrInput::MessageFailed => self.on_message(false),
             IvrInput::Timeout { .. } => self.on_timeout(at),
         }
+        self.walk(at);
     }
 
     /// The next wish; `None` when all is said.
@@ -150,6 +164,20 @@ impl Machine {
             Waiting::Queue { until } => Some(*until),
             _ => None,
         }
+    }
+
+    /// Whether a key would be heard now: an entry is under way, or a queue that keys lead out of.
+    pub fn takes_keys(&self) -> bool {
+        match &self.waiting {
+            Waiting::Entry(_) => true,
+            Waiting::Queue { .. } => matches!(self.state_action(), Action::Queue(queue) if !queue.keys.is_empty()),
+            _ => false,
+        }
+    }
+
+    /// How a page that was walked by itself ([`Machine::of_page`]) has returned.
+    pub fn returned(&self) -> Option<OutcomeId> {
+        self.returned
     }
 
     /// Whether the dialplan has come to an end.
@@ -169,31 +197,47 @@ impl Machine {
 
     // -- inputs ------------------------------------------------------------------------------------------------------
 
+    fn on_start(&mut self, at: Moment<'_>) {
+        let (Waiting::Nothing, Some(frame)) = (&self.waiting, self.frames.last()) else { return };
+        self.next = Some(frame.state);
+        let speaks = &self.plan().languages;
+        if let Some(first) = speaks.first().filter(|_| !speaks.contains(&self.call.language)).cloned() {
+            self.call.language = first.clone();
+            self.effects.push_back(IvrEffect::Language(first));
+        }
+        self.refresh(at);
+    }
+
     fn on_key(&mut self, at: Moment<'_>, key: char) {
-        match &mut self.waiting {
+        if let Some((terminator, until)) = self.late_terminator.take()
+            && terminator.as_char() == key
+            && at.now <= until
+        {
+            return;
+        }
+        match self.waiting {
             Waiting::Entry(_) => self.entry_key(at, key),
             Waiting::Speech { ticket, barge_in: true } => {
-                let ticket = *ticket;
                 self.keep_key(key);
                 self.effects.push_back(IvrEffect::StopPlay(ticket));
-                self.leave(at, EdgeLabel::Next);
+                self.leave(EdgeLabel::Next);
             }
-            Waiting::Queue { .. } => self.queue_key(at, key),
+            Waiting::Queue { .. } => self.queue_key(key),
             Waiting::Speech { .. } | Waiting::Reply(_) => self.keep_key(key),
             Waiting::Nothing | Waiting::Farewell(_) | Waiting::Dial | Waiting::Message | Waiting::Greeting(_) => {}
         }
     }
 
     pub(super) fn keep_key(&mut self, key: char) {
-        if self.keys.len() < MOST_KEYS {
+        if self.keys.len() < limits::IVR_KEYS {
             self.keys.push_back(key);
         }
     }
 
     fn on_played(&mut self, at: Moment<'_>, done: PlayTicket) {
         match &self.waiting {
-            Waiting::Speech { ticket, .. } if *ticket == done => self.leave(at, EdgeLabel::Next),
-            Waiting::Farewell(ticket) if *ticket == done => self.finish(),
+            Waiting::Speech { ticket, .. } if *ticket == done => self.leave(EdgeLabel::Next),
+            Waiting::Farewell(ticket) if *ticket == done => self.hang_up(),
             Waiting::Greeting(ticket) if *ticket == done => self.record_message(),
             Waiting::Entry(entry) if entry.is_spoken_by(done) => self.entry_spoken(at),
             _ => {}
@@ -205,66 +249,69 @@ impl Machine {
             Waiting::Entry(entry) if entry.deadline().is_some_and(|due| due <= at.now) => self.entry_silence(at),
             Waiting::Queue { until } if *until <= at.now => {
                 self.effects.push_back(IvrEffect::LeaveQueue);
-                self.leave(at, EdgeLabel::Timeout);
+                self.leave(EdgeLabel::Timeout);
             }
             _ => {}
         }
     }
 
-    fn on_queue_left(&mut self, at: Moment<'_>, end: QueueEnd) {
+    fn on_queue_left(&mut self, end: QueueEnd) {
         if !matches!(self.waiting, Waiting::Queue { .. }) {
             return;
         }
         match end {
-            QueueEnd::Answered => self.finish_quietly(),
-            QueueEnd::Full => self.leave(at, EdgeLabel::Full),
-            QueueEnd::Closed => self.leave(at, EdgeLabel::Closed),
-            QueueEnd::NoAgents => self.leave(at, EdgeLabel::NoAgents),
-            QueueEnd::Failed => self.leave(at, EdgeLabel::Failed),
+            QueueEnd::Answered => {
+                self.say_stepped("answered");
+                self.forget();
+            }
+            QueueEnd::Full => self.leave(EdgeLabel::Full),
+            QueueEnd::Closed => self.leave(EdgeLabel::Closed),
+            QueueEnd::NoAgents => self.leave(EdgeLabel::NoAgents),
+            QueueEnd::Failed => self.leave(EdgeLabel::Failed),
         }
     }
 
-    fn on_dial_done(&mut self, at: Moment<'_>, end: DialEnd) {
+    fn on_dial_done(&mut self, end: DialEnd) {
         if !matches!(self.waiting, Waiting::Dial) {
             return;
         }
         match end {
-            DialEnd::Talked => self.leave(at, EdgeLabel::Next),
-            DialEnd::Busy => self.leave(at, EdgeLabel::Busy),
-            DialEnd::NoAnswer => self.leave(at, EdgeLabel::Timeout),
-            DialEnd::Failed => self.leave(at, EdgeLabel::Failed),
+            DialEnd::Talked => self.leave(EdgeLabel::Next),
+            DialEnd::Busy => self.leave(EdgeLabel::Busy),
+            DialEnd::NoAnswer => self.leave(EdgeLabel::Timeout),
+            DialEnd::Failed => self.leave(EdgeLabel::Failed),
         }
     }
 
-    fn on_message(&mut self, at: Moment<'_>, kept: bool) {
+    fn on_message(&mut self, kept: bool) {
         if matches!(self.waiting, Waiting::Message) {
-            self.leave(at, if kept { EdgeLabel::Next } else { EdgeLabel::Failed });
+            self.leave(if kept { EdgeLabel::Next } else { EdgeLabel::Failed });
         }
     }
 
     // -- the walk ----------------------------------------------------------------------------------------------------
 
-    /// Enters a state of the dialplan that walks, or what its `max_visits` says instead.
+    /// Enters states until one waits for an input.
+    fn walk(&mut self, at: Moment<'_>) {
+        for _ in 0..limits::IVR_STEPS {
+            let Some(state) = self.next.take() else { return };
+            self.enter(at, state);
+        }
+        if self.next.take().is_some() {
+            self.say_stepped("runaway");
+            self.finish();
+        }
+    }
+
+    /// Enters a state of the dialplan that walks, or goes where its `max_visits` says instead.
     fn enter(&mut self, at: Moment<'_>, state: StateId) {
-        let mut next = state;
-        loop {
-            self.steps += 1;
-            if self.steps > MOST_STEPS {
-                self.say_stepped(EdgeLabel::Exhausted);
-                return self.finish();
-            }
-            let Some(frame) = self.frames.last_mut() else { return };
-            frame.state = next;
-            let visits = frame.visits.entry(next).or_default();
-            *visits = visits.saturating_add(1);
-            let visits = *visits;
-            match self.plan().state(next).visits.filter(|limit| visits > limit.max) {
-                None => break,
-                Some(limit) => {
-                    self.say_stepped(EdgeLabel::Exhausted);
-                    next = limit.exhausted;
-                }
-            }
+        let Some(frame) = self.frames.last_mut() else { return };
+        frame.state = state;
+        let visits = frame.visits.entry(state).or_default();
+        *visits = visits.saturating_add(1);
+        let visits = *visits;
+        if self.plan().state(state).visits.is_some_and(|limit| visits > limit.max) {
+            return self.leave(EdgeLabel::Exhausted);
         }
         self.refresh(at);
         self.act(at);
@@ -272,23 +319,26 @@ impl Machine {
 
     /// Leaves the state by an edge. An edge the state does not have is the end of the dialplan: `check` has proved
     /// that only those are missing that may be.
-    pub(super) fn leave(&mut self, at: Moment<'_>, label: EdgeLabel) {
+    pub(super) fn leave(&mut self, label: EdgeLabel) {
         self.waiting = Waiting::Nothing;
-        self.say_stepped(label.clone());
+        self.say_stepped(&label.to_string());
         let Some(frame) = self.frames.last() else { return };
-        let state = self.plan().state(frame.state);
-        let edge = state.edges().into_iter().find(|edge| edge.label == label);
+        let edge = self.plan().state(frame.state).edges().into_iter().find(|edge| edge.label == label);
         match edge {
-            Some(edge) => self.enter(at, edge.to),
+            Some(edge) => self.next = Some(edge.to),
             None => self.finish(),
         }
     }
 
     /// A page ends with an outcome: its results are taken, and the dialplan that called it goes on.
-    pub(super) fn return_from_page(&mut self, at: Moment<'_>, outcome: OutcomeId) {
-        let name = self.plan().returns.get(outcome.index()).cloned();
+    pub(super) fn return_from_page(&mut self, outcome: OutcomeId) {
+        let Some(name) = self.plan().returns.get(outcome.index()).cloned() else { return self.finish() };
+        self.say_stepped(&format!("return {name}"));
         let Some(page) = self.frames.pop() else { return };
-        let (Some(name), Some(frame)) = (name, self.frames.last_mut()) else { return self.finish() };
+        let Some(frame) = self.frames.last_mut() else {
+            self.returned = Some(outcome);
+            return self.finish();
+        };
         let plan = self.book.get(frame.plan);
         if let Action::Page(call) = &plan.state(frame.state).action {
             for (here, there) in &call.take {
@@ -297,36 +347,49 @@ impl Machine {
                 }
             }
         }
-        self.leave(at, EdgeLabel::Outcome(name));
+        self.leave(EdgeLabel::Outcome(name));
     }
 
-    pub(super) fn call_page(&mut self, at: Moment<'_>, page: DialplanId, vars: Vars) {
-        if self.frames.len() >= DEEPEST {
+    pub(super) fn call_page(&mut self, page: DialplanId, vars: Vars) {
+        // The dialplan at the bottom and as many pages above it as `check` lets through.
+        if self.frames.len() > limits::DIALPLAN_PAGE_DEPTH {
             return self.finish();
         }
         let start = self.book.get(page).start;
         self.frames.push(Frame { plan: page, state: start, vars, visits: BTreeMap::new() });
-        self.enter(at, start);
+        self.next = Some(start);
+    }
+
+    /// The dialplan ends by a `hangup` state.
+    pub(super) fn hang_up(&mut self) {
+        self.say_stepped("hangup");
+        self.finish();
     }
 
     /// The dialplan is over and the call with it.
     pub(super) fn finish(&mut self) {
-        self.finish_quietly();
+        self.forget();
         self.effects.push_back(IvrEffect::HangUp);
     }
 
-    fn finish_quietly(&mut self) {
+    /// Nothing is left of the walk: no variable, no key, no secret.
+    fn forget(&mut self) {
         self.frames.clear();
         self.keys.clear();
+        self.next = None;
         self.waiting = Waiting::Nothing;
     }
 
-    fn say_stepped(&mut self, label: EdgeLabel) {
-        let Some(frame) = self.frames.last() else { return };
+    fn say_stepped(&mut self, outcome: &str) {
+        let Some((dialplan, state)) = self.here() else { return };
+        self.effects.push_back(IvrEffect::Stepped { dialplan, state, outcome: outcome.to_owned() });
+    }
+
+    /// The names of the dialplan and the state the caller is in.
+    fn here(&self) -> Option<(DialplanName, Arc<str>)> {
+        let frame = self.frames.last()?;
         let plan = self.book.get(frame.plan);
-        let state = plan.state(frame.state).name.clone();
-        let dialplan = plan.name.clone();
-        self.effects.push_back(IvrEffect::Stepped { dialplan, state, outcome: label.to_string() });
+        Some((plan.name.clone(), plan.state(frame.state).name.clone()))
     }
 
     // -- what steps use ----------------------------------------------------------------------------------------------
@@ -354,21 +417,28 @@ impl Machine {
         AskTicket(self.last_ticket)
     }
 
-    /// Plays these parts; the ticket tells their end.
-    pub(super) fn play(&mut self, parts: Vec<Spoken>) -> PlayTicket {
+    /// Plays these parts; the ticket tells their end. Nothing to say is over at once: `None`.
+    pub(super) fn play(&mut self, parts: Vec<Spoken>) -> Option<PlayTicket> {
+        if parts.is_empty() {
+            return None;
+        }
         let ticket = self.next_play();
         self.effects.push_back(IvrEffect::Play { ticket, parts });
-        ticket
+        Some(ticket)
     }
 
-    /// What expressions read now: the call, the customer, and the queues that this dialplan asks about.
+    /// What the expressions of this state read now: the call, the customer, and the queues they ask about.
     pub(super) fn facts(&self, at: Moment<'_>) -> Facts {
-        let queues = self.plan().queues_read();
-        let queues = queues.into_iter().map(|queue| (queue.clone(), at.world.queue(&queue))).collect();
+        let mut queues = BTreeMap::new();
+        self.plan().state(self.frame().state).each_expr(&mut |expr| {
+            expr.each_queue(&mut |queue| {
+                queues.entry(queue.clone()).or_insert_with(|| at.world.queue(queue));
+            });
+        });
         Facts { call: self.call.clone(), customer: self.customer.clone(), queues }
     }
 
-    pub(super) fn speak(&self, at: Moment<'_>, prompts: &crate::dialplan::model::Prompts) -> Vec<Spoken> {
+    pub(super) fn speak(&self, at: Moment<'_>, prompts: &Prompts) -> Vec<Spoken> {
         let facts = self.facts(at);
         speech::spoken(prompts, &self.frame().vars, &facts, at.world)
     }
@@ -385,5 +455,12 @@ impl Machine {
         self.call.date = local.date;
         self.call.hour = local.hour;
         self.call.weekday = local.weekday;
+    }
+}
+
+/// Keys and variables may be secret: only where the caller is.
+impl fmt::Debug for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Machine").field("here", &self.here()).field("pages", &self.frames.len()).finish_non_exhaustive()
     }
 }

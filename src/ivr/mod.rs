@@ -12,6 +12,7 @@ pub mod machine;
 pub mod say;
 mod speech;
 mod step;
+pub mod testing;
 pub mod world;
 
 pub use effect::{AskTicket, HttpCall, IvrEffect, PlayTicket, Question, Spoken};

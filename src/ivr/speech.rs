@@ -11,40 +11,33 @@ use super::world::World;
 
 /// Everything a list of prompts says now.
 pub(super) fn spoken(prompts: &Prompts, vars: &Vars, facts: &Facts, world: &dyn World) -> Vec<Spoken> {
+    prompts.0.iter().flat_map(|part| of_part(part, vars, facts, world)).collect()
+}
+
+fn of_part(part: &Part, vars: &Vars, facts: &Facts, world: &dyn World) -> Vec<Spoken> {
     let language = &facts.call.language;
-    let mut names: Vec<PromptName> = Vec::new();
-    for part in &prompts.0 {
-        match part {
-            Part::Prompt(name) => names.push(name.clone()),
-            Part::Clip { folder, key, otherwise } => {
-                let key = match key.value(vars, facts) {
-                    Value::Text(text) | Value::Digits(text) => clip_key(&text),
-                    other => clip_key(&other.to_string()),
-                };
-                let clip = PromptName::new(format!("{folder}/{key}"));
-                if world.has_prompt(language, &clip) {
-                    names.push(clip);
-                } else if let Some(otherwise) = otherwise {
-                    names.push(otherwise.clone());
-                }
-            }
-            Part::Number(expr) => names.extend(say::number(language, whole(&expr.value(vars, facts)))),
-            Part::Digits(expr) => names.extend(say::digits(language, &text(&expr.value(vars, facts)))),
-            Part::Money { amount, currency } => {
-                if let Value::Money(amount) = amount.value(vars, facts) {
-                    names.extend(say::money(language, amount, currency.code()));
-                }
-            }
-            Part::Date(expr) => {
-                if let Value::Date(date) = expr.value(vars, facts) {
-                    names.extend(say::date(language, date));
-                }
-            }
-            Part::Position(expr) => names.extend(say::position(language, counted(&expr.value(vars, facts)))),
-            Part::Wait(expr) => names.extend(say::wait(language, counted(&expr.value(vars, facts)))),
+    let prompt = |prompt: PromptName| Spoken::Prompt { language: language.clone(), prompt };
+    match part {
+        Part::Prompt(name) => vec![prompt(name.clone())],
+        Part::Clip { folder, key, otherwise } => {
+            let key = clip_key(&key.value(vars, facts).to_string());
+            let clip = PromptName::new(format!("{folder}/{key}"));
+            let heard = if world.has_prompt(language, &clip) { Some(clip) } else { otherwise.clone() };
+            heard.into_iter().map(prompt).collect()
         }
+        Part::Number(expr) => say::number(language, whole(&expr.value(vars, facts))),
+        Part::Digits(expr) => say::digits(language, &expr.value(vars, facts).to_string()),
+        Part::Money { amount, currency } => match amount.value(vars, facts) {
+            Value::Money(amount) => say::money(language, amount, currency.code()),
+            _ => Vec::new(),
+        },
+        Part::Date(expr) => match expr.value(vars, facts) {
+            Value::Date(date) => say::date(language, date),
+            _ => Vec::new(),
+        },
+        Part::Position(expr) => say::position(language, counted(&expr.value(vars, facts))),
+        Part::Wait(expr) => say::wait(language, counted(&expr.value(vars, facts))),
     }
-    names.into_iter().map(|prompt| Spoken::Prompt { language: language.clone(), prompt }).collect()
 }
 
 fn whole(value: &Value) -> i64 {
@@ -55,12 +48,5 @@ fn whole(value: &Value) -> i64 {
 }
 
 fn counted(value: &Value) -> u32 {
-    u32::try_from(whole(value)).unwrap_or(0)
-}
-
-fn text(value: &Value) -> String {
-    match value {
-        Value::Text(text) | Value::Digits(text) => text.to_string(),
-        other => other.to_string(),
-    }
+    u32::try_from(whole(value).max(0)).unwrap_or(u32::MAX)
 }

@@ -203,6 +203,11 @@ impl Ladder {
         draw::json(self)
     }
 
+    /// Every kept message in order: when, which way, with whom, and its bytes with what is secret taken out.
+    pub fn messages(&self) -> impl Iterator<Item = (Time, Direction, SocketAddr, Bytes)> {
+        self.rungs().into_iter().map(|rung| (rung.at, rung.direction, rung.peer, rung.bytes.clone()))
+    }
+
     /// In order of time, what came before what was sent.
     pub(super) fn rungs(&self) -> Vec<&Rung> {
         let mut rungs: Vec<&Rung> = self.opening.iter().chain(&self.recent).collect();

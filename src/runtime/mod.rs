@@ -1,6 +1,7 @@
 //! Threads: the switch's, the media engines', and the bus between them and everyone else.
 
 pub mod answers;
+pub mod bus;
 pub mod clock;
 pub mod fold;
 pub mod media_thread;

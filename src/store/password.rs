@@ -7,6 +7,7 @@ use argon2::password_hash::phc::PasswordHash as Phc;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 
 use crate::crm::people::{ClearPassword, PasswordHash};
+use crate::limits::crm::{PASSWORD_BYTES_MAX as MAX_BYTES, PASSWORD_BYTES_MIN as MIN_BYTES};
 
 /// Hashes with argon2id at the crate's defaults (19 MiB, 2 passes: OWASP's first recommendation) and a fresh salt
 /// from the operating system.
@@ -15,6 +16,20 @@ pub fn hash(password: &ClearPassword) -> Result<PasswordHash, PasswordError> {
     if !(MIN_BYTES..=MAX_BYTES).contains(&bytes.len()) {
         return Err(PasswordError::Length);
     }
+    hashed(bytes)
+}
+
+/// Hashes what a caller proves himself by: a PIN, a date of birth. The company sets its length, and a hash protects so
+/// short a text little; what protects it is that wrong answers lock the customer.
+pub fn hash_secret(secret: &ClearPassword) -> Result<PasswordHash, PasswordError> {
+    let bytes = secret.0.as_bytes();
+    if !(1..=MAX_BYTES).contains(&bytes.len()) {
+        return Err(PasswordError::SecretLength);
+    }
+    hashed(bytes)
+}
+
+fn hashed(bytes: &[u8]) -> Result<PasswordHash, PasswordError> {
     let hash: Phc = Argon2::default().hash_password(bytes).map_err(|_| PasswordError::NoSalt)?;
     Ok(PasswordHash(hash.to_string()))
 }
@@ -35,13 +50,11 @@ pub fn verify(password: &ClearPassword, hash: Option<&PasswordHash>) -> bool {
 pub enum PasswordError {
     #[error("a password has {MIN_BYTES} to {MAX_BYTES} bytes.")]
     Length,
+    #[error("a secret has 1 to {MAX_BYTES} bytes.")]
+    SecretLength,
     #[error("the operating system gave no random salt.")]
     NoSalt,
 }
-
-/// NIST SP 800-63B §3.1.1.2 asks for 8 at least; the upper bound keeps a form from costing a minute.
-const MIN_BYTES: usize = 8;
-const MAX_BYTES: usize = 256;
 
 /// The hash of a random text that nobody kept, with the parameters of [`hash`].
 const NOBODY: &str =
@@ -78,5 +91,12 @@ mod tests {
     fn too_short_and_endless_passwords_are_refused() {
         assert_eq!(hash(&clear("short")), Err(PasswordError::Length));
         assert_eq!(hash(&clear(&"x".repeat(257))), Err(PasswordError::Length));
+    }
+
+    #[test]
+    fn a_pin_of_four_digits_is_hashed_and_an_empty_one_is_refused() {
+        let hashed = hash_secret(&clear("2468")).unwrap();
+        assert!(verify(&clear("2468"), Some(&hashed)) && !verify(&clear("2469"), Some(&hashed)));
+        assert_eq!(hash_secret(&clear("")), Err(PasswordError::SecretLength));
     }
 }

@@ -427,19 +427,17 @@ impl Switch {
     }
 
     pub(super) fn on_link(&mut self, agent: &AgentName, up: bool) {
-        if up {
-            self.unlinked.remove(agent);
-        } else {
-            self.unlinked.insert(agent.clone());
-        }
+        let was_lost = if up { self.unlinked.remove(agent) } else { !self.unlinked.insert(agent.clone()) };
         let known = if up {
             self.acd.handle_link_restored(self.now, agent)
         } else {
             self.acd.handle_link_lost(self.now, agent)
         };
-        if known.is_ok() && !up && self.desks.account_of(agent).is_some() {
-            self.emit(None, Fact::AgentLinkLost { agent: agent.clone() });
+        if known.is_err() || up != was_lost || self.desks.account_of(agent).is_none() {
+            return;
         }
+        let agent = agent.clone();
+        self.emit(None, if up { Fact::AgentLinkRestored { agent } } else { Fact::AgentLinkLost { agent } });
     }
 
     pub(super) fn on_trunk(&mut self, trunk: TrunkName, up: bool, reason: String) {

@@ -40,7 +40,9 @@ impl Machine {
             .iter()
             .map(|(name, header)| {
                 let value = match header {
-                    Header::Text(text) => HeaderValue::Text(fill(text, |expr| text_of(&expr.value(vars, &facts)))),
+                    Header::Text(text) => {
+                        HeaderValue::Text(fill(text, |expr| one_line(&text_of(&expr.value(vars, &facts)))))
+                    }
                     Header::Environment(variable) => HeaderValue::Environment(variable.clone()),
                 };
                 (name.clone(), value)
@@ -64,38 +66,43 @@ impl Machine {
         let book = self.book.clone();
         let frame = self.frame();
         match &book.get(frame.plan).state(frame.state).action {
-            Action::Lookup(_) => self.on_customer(at, answer),
-            Action::Http(http) => self.on_response(at, http, answer),
+            Action::Lookup(_) => self.on_customer(answer),
+            Action::Http(http) => self.on_response(http, answer),
             Action::Authenticate(_) => self.on_verdict(at, &answer),
             _ => {}
         }
     }
 
-    fn on_customer(&mut self, at: Moment<'_>, answer: Answer) {
+    /// The latest record that was found is the caller's; one that is not found is nobody's. What was verified of
+    /// one customer says nothing of another.
+    fn on_customer(&mut self, answer: Answer) {
         let label = match answer {
-            Answer::Customer(Some(customer)) => {
-                self.customer = Some(customer);
-                EdgeLabel::Next
+            Answer::Customer(found) => {
+                let label = if found.is_some() { EdgeLabel::Next } else { EdgeLabel::NotFound };
+                if self.customer != found {
+                    self.call.verified = false;
+                }
+                self.customer = found;
+                label
             }
-            Answer::Customer(None) => EdgeLabel::NotFound,
             Answer::TimedOut => EdgeLabel::Timeout,
             Answer::Http { .. } | Answer::Compared(_) | Answer::Failed => EdgeLabel::Failed,
         };
-        self.leave(at, label);
+        self.leave(label);
     }
 
     /// All of `into`, or nothing: a half-read answer would be worse than none.
-    fn on_response(&mut self, at: Moment<'_>, http: &Http, answer: Answer) {
+    fn on_response(&mut self, http: &Http, answer: Answer) {
         let (status, body) = match answer {
             Answer::Http { status, body } => (status, body),
-            Answer::TimedOut => return self.leave(at, EdgeLabel::Timeout),
-            _ => return self.leave(at, EdgeLabel::Failed),
+            Answer::TimedOut => return self.leave(EdgeLabel::Timeout),
+            _ => return self.leave(EdgeLabel::Failed),
         };
         if http.status.iter().any(|(special, _)| *special == status) {
-            return self.leave(at, EdgeLabel::Status(status));
+            return self.leave(EdgeLabel::Status(status));
         }
         if !(200..300).contains(&status) {
-            return self.leave(at, EdgeLabel::Failed);
+            return self.leave(EdgeLabel::Failed);
         }
         let plan = self.plan();
         let read: Option<Vec<_>> = http
@@ -103,11 +110,11 @@ impl Machine {
             .iter()
             .map(|(var, pointer)| Some((*var, plan.var(*var).kind.from_json(body.pointer(pointer)?)?)))
             .collect();
-        let Some(read) = read else { return self.leave(at, EdgeLabel::Failed) };
+        let Some(read) = read else { return self.leave(EdgeLabel::Failed) };
         for (var, value) in read {
             self.frame_mut().vars.set(var, value);
         }
-        self.leave(at, EdgeLabel::Next);
+        self.leave(EdgeLabel::Next);
     }
 
     fn on_verdict(&mut self, at: Moment<'_>, answer: &Answer) {
@@ -127,8 +134,7 @@ impl Machine {
             Answer::Customer(_) | Answer::Http { .. } | Answer::Failed => EdgeLabel::Failed,
         };
         self.effects.push_back(IvrEffect::Secure(false));
-        let has_locked = self.plan().state(self.frame().state).edges().iter().any(|edge| edge.label == label);
-        self.leave(at, if has_locked { label } else { EdgeLabel::Denied });
+        self.leave(label);
     }
 
     pub(super) fn customer_id(&self) -> Option<CustomerId> {
@@ -162,6 +168,11 @@ fn percent_encoded(text: &str) -> String {
     out
 }
 
+/// What goes into a header field cannot begin another one (RFC 9110 §5.5).
+fn one_line(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
+}
+
 /// A field of a request's body. A secret goes out in clear here and nowhere else: `check` lets it into secure
 /// exchanges only.
 fn json_of(value: &Value) -> serde_json::Value {
@@ -174,6 +185,11 @@ fn json_of(value: &Value) -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_goes_into_a_header_cannot_begin_another() {
+        assert_eq!(one_line("7\r\nX-Admin: yes"), "7X-Admin: yes");
+    }
 
     #[test]
     fn what_goes_into_a_url_cannot_change_it() {

@@ -8,14 +8,13 @@
 use core::time::Duration;
 
 use crate::dialplan::model::{Action, Asking, Authenticate, Collect, EdgeLabel};
-use crate::dialplan::value::{Key, Secret, Value};
+use crate::dialplan::value::{Key, Value};
 use crate::time::Time;
 
 use super::super::effect::{IvrEffect, PlayTicket, Question, Spoken};
 use super::super::machine::{Machine, Moment, Waiting};
 
 /// An entry under way.
-#[derive(Debug)]
 pub(in super::super) struct Entry {
     phase: Phase,
     /// Keys of this attempt.
@@ -24,7 +23,7 @@ pub(in super::super) struct Entry {
     failed: u8,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 enum Phase {
     Speaking(PlayTicket),
     Listening { until: Time },
@@ -71,10 +70,10 @@ impl Machine {
         let asking = self.asking().clone();
         words.extend(self.speak(at, &asking.prompts));
         let ahead = asking.barge_in && !self.keys.is_empty();
-        let phase =
-            if ahead { Phase::Listening { until: at.now + asking.timeout } } else { Phase::Speaking(self.play(words)) };
+        let ticket = if ahead { None } else { self.play(words) };
+        let phase = ticket.map_or(Phase::Listening { until: at.now + asking.timeout }, Phase::Speaking);
         self.waiting = Waiting::Entry(Entry { phase, got: String::new(), failed });
-        if ahead {
+        if ticket.is_none() {
             self.take_keys(at);
         }
     }
@@ -113,8 +112,19 @@ impl Machine {
             entry.got.push(key);
             entry.phase = Phase::Listening { until: at.now + shape.between };
             if entry.got.len() >= shape.max {
+                self.expect_late_terminator(at, &shape);
                 return self.judge(at);
             }
+        }
+    }
+
+    /// People end a full entry by `#` all the same. Neither the next state nor the next attempt is to hear it.
+    fn expect_late_terminator(&mut self, at: Moment<'_>, shape: &Shape) {
+        let Some(end) = shape.terminator else { return };
+        match self.keys.front() {
+            Some(next) if *next == end.as_char() => drop(self.keys.pop_front()),
+            Some(_) => {}
+            None => self.late_terminator = Some((end, at.now + shape.between)),
         }
     }
 
@@ -152,33 +162,36 @@ impl Machine {
     fn menu_chosen(&mut self, at: Moment<'_>, key: Key) {
         let name = self.state_name();
         self.tell(at.now, &name, key.to_string());
-        self.leave(at, EdgeLabel::Key(key));
+        self.leave(EdgeLabel::Key(key));
     }
 
     fn collected(&mut self, at: Moment<'_>, collect: &Collect, got: &str, secret: bool) {
-        let kind = self.plan().var(collect.into).kind;
-        let value = if secret { Some(Value::Secret(Secret::new(got))) } else { kind.from_keys(got) };
+        let var = self.plan().var(collect.into);
+        let (name, value) = (var.name.to_string(), var.kind.from_keys(got));
         let Some(value) = value.filter(|_| !collect.luhn || luhn_holds(got)) else {
             return self.miss(at, Miss::Wrong);
         };
-        self.frame_mut().vars.set(collect.into, value);
-        if let Some(valid) = &collect.valid {
-            let facts = self.facts(at);
-            if !valid.holds(&self.frame().vars, &facts) {
-                return self.miss(at, Miss::Wrong);
-            }
+        // Judged on a copy: an entry that is refused sets nothing.
+        let mut vars = self.frame().vars.clone();
+        vars.set(collect.into, value);
+        if collect.valid.as_ref().is_some_and(|valid| !valid.holds(&vars, &self.facts(at))) {
+            return self.miss(at, Miss::Wrong);
         }
+        self.frame_mut().vars = vars;
         if secret {
-            if let Some(last4) = collect.last4 {
-                let shown = got.len().checked_sub(4).filter(|_| got.len() >= 12).and_then(|from| got.get(from..));
-                self.frame_mut().vars.set(last4, Value::digits(shown.unwrap_or_default()));
-            }
+            self.keep_last4(collect, got);
             self.effects.push_back(IvrEffect::Secure(false));
         } else {
-            let name = self.plan().var(collect.into).name.to_string();
             self.tell(at.now, &name, got.to_owned());
         }
-        self.leave(at, EdgeLabel::Next);
+        self.leave(EdgeLabel::Next);
+    }
+
+    /// The last four of a long entry may be shown (PCI DSS 3.4.1); of a shorter one they would be too much of it.
+    fn keep_last4(&mut self, collect: &Collect, got: &str) {
+        let Some(last4) = collect.last4 else { return };
+        let shown = got.len().checked_sub(4).filter(|_| got.len() >= 12).and_then(|from| got.get(from..));
+        self.frame_mut().vars.set(last4, Value::digits(shown.unwrap_or_default()));
     }
 
     fn compare(&mut self, at: Moment<'_>, check: &Authenticate, keyed: String) {
@@ -206,7 +219,7 @@ impl Machine {
         let Waiting::Entry(entry) = &self.waiting else { return };
         let failed = entry.failed.saturating_add(1);
         if failed > asking.retries {
-            return self.give_up(at, miss);
+            return self.give_up(miss);
         }
         self.keys.clear();
         let words = match miss {
@@ -216,7 +229,7 @@ impl Machine {
         self.ask_entry(at, failed, words);
     }
 
-    fn give_up(&mut self, at: Moment<'_>, miss: Miss) {
+    fn give_up(&mut self, miss: Miss) {
         if self.is_secret_entry() {
             self.effects.push_back(IvrEffect::Secure(false));
         }
@@ -226,10 +239,10 @@ impl Machine {
             Miss::Silence => EdgeLabel::Timeout,
             Miss::Wrong => EdgeLabel::Failed,
         };
-        self.leave(at, label);
+        self.leave(label);
     }
 
-    pub(super) fn state_action(&self) -> &Action {
+    pub(in super::super) fn state_action(&self) -> &Action {
         &self.plan().state(self.frame().state).action
     }
 

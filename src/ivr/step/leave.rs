@@ -18,19 +18,18 @@ impl Machine {
         let attach =
             queue.attach.iter().map(|(label, expr)| (label.clone(), text_of(&expr.value(vars, &facts)))).collect();
         self.forget_secrets();
-        self.keys.clear();
         self.waiting = Waiting::Queue { until: at.now + queue.max_wait };
         let (queue, skills) = (queue.queue.clone(), queue.skills.clone());
         self.effects.push_back(IvrEffect::Queue { queue, priority, skills, attach });
     }
 
     /// A key pressed while waiting: leaves the queue where the state has an edge for it.
-    pub(in super::super) fn queue_key(&mut self, at: Moment<'_>, key: char) {
+    pub(in super::super) fn queue_key(&mut self, key: char) {
         let Action::Queue(queue) = self.state_action() else { return };
         let pressed = Key::new(key);
         let Some((key, _)) = queue.keys.iter().find(|(key, _)| Some(*key) == pressed).copied() else { return };
         self.effects.push_back(IvrEffect::LeaveQueue);
-        self.leave(at, EdgeLabel::Key(key));
+        self.leave(EdgeLabel::Key(key));
     }
 
     pub(super) fn dial(&mut self, at: Moment<'_>, dial: &Dial) {
@@ -48,8 +47,10 @@ impl Machine {
     pub(super) fn voicemail(&mut self, at: Moment<'_>, voicemail: &Voicemail) {
         self.forget_secrets();
         let words = self.speak(at, &voicemail.greeting);
-        let ticket = self.play(words);
-        self.waiting = Waiting::Greeting(ticket);
+        match self.play(words) {
+            Some(ticket) => self.waiting = Waiting::Greeting(ticket),
+            None => self.record_message(),
+        }
     }
 
     /// The greeting is over: the message begins.
@@ -65,7 +66,9 @@ impl Machine {
         self.effects.push_back(message);
     }
 
+    /// Neither variables nor keys pressed ahead leave the dialplan with the caller.
     fn forget_secrets(&mut self) {
+        self.keys.clear();
         for frame in &mut self.frames {
             frame.vars.forget_secrets();
         }

@@ -1,0 +1,51 @@
+//! The `noun.past` names of facts, as events bear them on the CTI socket.
+
+use crate::event::Fact;
+
+/// The name of a fact, the one serde writes as its tag.
+pub fn name_of(fact: &Fact) -> &'static str {
+    match fact {
+        Fact::SystemStarted { .. } => "system.started",
+        Fact::SystemDraining {} => "system.draining",
+        Fact::SystemStopped {} => "system.stopped",
+        Fact::ClockStepped { .. } => "system.clock_stepped",
+        Fact::PlanApplied { .. } => "plan.applied",
+        Fact::CallAccepted { .. } => "call.accepted",
+        Fact::CustomerMatched { .. } => "customer.matched",
+        Fact::CallStepped { .. } => "call.stepped",
+        Fact::CallCollected { .. } => "call.collected",
+        Fact::LegAdded { .. } => "call.leg_added",
+        Fact::LegRinging { .. } => "call.ringing",
+        Fact::LegAnswered { .. } => "call.answered",
+        Fact::LegEnded { .. } => "call.leg_ended",
+        Fact::LegsConnected { .. } => "call.connected",
+        Fact::LegHeld { .. } => "call.held",
+        Fact::LegResumed { .. } => "call.resumed",
+        Fact::CallTransferred { .. } => "call.transferred",
+        Fact::LegDigit { .. } => "call.dtmf",
+        Fact::CallEnded { .. } => "call.ended",
+        Fact::QueueEntered { .. } => "queue.entered",
+        Fact::QueueLeft { .. } => "queue.left",
+        Fact::QueueAnnounced { .. } => "queue.announced",
+        Fact::QueueOverflowed { .. } => "queue.overflowed",
+        Fact::RoutingDecided { .. } => "routing.decided",
+        Fact::CallOffered { .. } => "call.offered",
+        Fact::OfferEnded { .. } => "call.offer_ended",
+        Fact::AgentSignedIn { .. } => "agent.signed_in",
+        Fact::AgentStateChanged { .. } => "agent.state_changed",
+        Fact::AgentSignedOut { .. } => "agent.signed_out",
+        Fact::AgentLinkLost { .. } => "agent.link_lost",
+        Fact::AgentLinkRestored { .. } => "agent.link_restored",
+        Fact::InteractionWrapped { .. } => "interaction.wrapped",
+        Fact::RecordingStarted { .. } => "recording.started",
+        Fact::RecordingMasked { .. } => "recording.masked",
+        Fact::RecordingSealed { .. } => "recording.sealed",
+        Fact::RecordingFailed { .. } => "recording.failed",
+        Fact::VoicemailLeft { .. } => "voicemail.left",
+        Fact::PhoneRegistered { .. } => "phone.registered",
+        Fact::PhoneUnregistered { .. } => "phone.unregistered",
+        Fact::TrunkStateChanged { .. } => "trunk.state_changed",
+        Fact::RecordSaved { .. } => "record.saved",
+        Fact::RecordRemoved { .. } => "record.removed",
+    }
+}

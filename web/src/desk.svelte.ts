@@ -1,0 +1,194 @@
+// The desk: who is signed in, what the switch has told us, and the orders we give. Every screen reads from here.
+
+import { Client, type Done, type Link, Refusal, type Socket } from './cti/client'
+import { Store } from './cti/store'
+import { type Agent, type Call, type Leg, type Me, type OrderName, type Orders, type Queue, stampMs } from './cti/types'
+import { i18n } from './i18n/index.svelte'
+import { prefs } from './prefs.svelte'
+import { toasts } from './toasts.svelte'
+
+/** Where the page stands. */
+export type Phase = 'starting' | 'signed_out' | 'signed_in'
+
+export type SignInFailure = 'wrong' | 'tooMany' | 'down' | 'missing'
+
+const AGENT_TOPICS = ['agent:me', 'agents', 'queues']
+const SUPERVISOR_TOPICS = [...AGENT_TOPICS, 'calls', 'voicemails', 'trunks']
+
+class Desk {
+  phase = $state<Phase>('starting')
+  link = $state<Link>('connecting')
+  /** The session ended by itself, not by our wish. */
+  hasEnded = $state(false)
+  me = $state<Me | null>(null)
+  /** Milliseconds since the Unix epoch by the switch's clock, twice a second. */
+  now = $state(Date.now())
+  /** When the link was lost, by this machine's clock. */
+  lostAt = $state(0)
+
+  readonly store = new Store()
+  #client: Client | null = null
+  /** The account chosen at sign-in, until the switch has taken it. */
+  #account: string | null = null
+
+  readonly isLive = $derived(this.link === 'live')
+  readonly isSupervisor = $derived(this.me?.role === 'supervisor' || this.me?.role === 'admin')
+  readonly agent: Agent | undefined = $derived(this.me ? this.store.tables.agent.get(this.me.user) : undefined)
+  /** The offer in front of us. */
+  readonly offer: Call | undefined = $derived.by(() => {
+    const user = this.me?.user
+    return this.#all.find((call) => call.offers.some((offer) => offer.agent === user) && !this.#isOn(call))
+  })
+  /** Our calls that live, the one that speaks first. */
+  readonly calls: Call[] = $derived(
+    this.#all
+      .filter((call) => call.state !== 'ended' && this.#isOn(call))
+      .sort((a, b) => Number(a.state === 'held') - Number(b.state === 'held') || stampMs(b.since) - stampMs(a.since)),
+  )
+  readonly call: Call | undefined = $derived(this.calls[0])
+  /** The call we wrap up. */
+  readonly wrapping: Call | undefined = $derived(
+    this.agent?.state === 'wrap_up' && this.agent.call ? this.store.tables.call.get(this.agent.call) : undefined,
+  )
+  readonly queues: Queue[] = $derived([...this.store.tables.queue.values()].sort((a, b) => a.id.localeCompare(b.id)))
+  readonly agents: Agent[] = $derived(
+    [...this.store.tables.agent.values()].sort((a, b) => nameOf(a).localeCompare(nameOf(b), prefs.language)),
+  )
+
+  get #all(): Call[] {
+    return [...this.store.tables.call.values()]
+  }
+
+  /** Whether a live leg of the call is ours. A leg of our account is: we dialled it at our phone. */
+  #isOn(call: Call): boolean {
+    return call.legs.some((leg) => leg.state !== 'ended' && (leg.agent === this.me?.user || isOurAccount(leg, this.agent)))
+  }
+
+  constructor() {
+    setInterval(() => this.#tick(), 500)
+    addEventListener('online', () => this.#client?.hurry())
+  }
+
+  /** Takes up the session the browser still has. */
+  async start(): Promise<void> {
+    const response = await fetch('/api/session').catch(() => null)
+    if (response?.ok) this.#enter(await response.json())
+    else this.phase = 'signed_out'
+  }
+
+  async signIn(user: string, password: string, account: string): Promise<SignInFailure | null> {
+    if (!user || !password) return 'missing'
+    const response = await fetch('/api/session', {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ user, password }),
+    }).catch(() => null)
+    if (!response || response.status >= 500) return 'down'
+    if (response.status === 429) return 'tooMany'
+    if (!response.ok) return 'wrong'
+    this.#account = account || null
+    this.#enter(await response.json())
+    return null
+  }
+
+  /** Leaves the ACD, where we are in it, and then the desk. */
+  async signOut(): Promise<void> {
+    if (this.agent && this.agent.state !== 'signed_out') {
+      if (!(await this.order('agent.sign_out', {}))) return
+    }
+    await fetch('/api/session', { method: 'DELETE' }).catch(() => null)
+    this.#leave(false)
+  }
+
+  /** Follows who waits in each queue. */
+  followQueues(): void {
+    this.#client?.follow(this.queues.map((queue) => `queue:${queue.id}`))
+  }
+
+  /** Gives an order and says so where it is refused. `null`: refused. */
+  async order<N extends OrderName>(name: N, args: Orders[N]): Promise<Done | null> {
+    try {
+      if (!this.#client) throw new Refusal('link.down', '')
+      return await this.#client.order(name, args)
+    } catch (refusal) {
+      if (!(refusal instanceof Refusal)) throw refusal
+      const why = i18n.t.refusals[refusal.code] ?? refusal.message
+      toasts.show(i18n.t.failed(why), 'bad')
+      return null
+    }
+  }
+
+  #enter(me: Me): void {
+    this.me = me
+    this.hasEnded = false
+    this.link = 'connecting'
+    this.phase = 'signed_in'
+    this.store.clear()
+    const topics = this.isSupervisor ? SUPERVISOR_TOPICS : AGENT_TOPICS
+    const client = new Client({
+      open: openSocket,
+      store: this.store,
+      isSignedIn: async () => (await fetch('/api/session')).status !== 401,
+      onWelcome: (frame) => (this.me = frame.me),
+      onLink: (link) => this.#onLink(link),
+    })
+    this.#client = client
+    client.start(topics)
+  }
+
+  #leave(byItself: boolean): void {
+    const client = this.#client
+    this.#client = null
+    client?.stop()
+    this.store.clear()
+    this.me = null
+    this.hasEnded = byItself
+    this.phase = 'signed_out'
+  }
+
+  #onLink(link: Link): void {
+    if (link === 'stale') this.lostAt = Date.now()
+    if (link === 'signed_out') {
+      if (this.#client) this.#leave(true)
+      return
+    }
+    this.link = link
+    if (link === 'live') void this.#sit()
+  }
+
+  /** Binds us to our phone, right after we signed in. */
+  async #sit(): Promise<void> {
+    if (this.me?.role !== 'agent') return
+    const account = this.#account ?? this.me.account
+    this.#account = null
+    const isOut = !this.agent || this.agent.state === 'signed_out'
+    if (isOut && account) await this.order('agent.sign_in', { account })
+  }
+
+  #tick(): void {
+    this.now = Date.now() + (this.#client?.offsetMs ?? 0)
+  }
+}
+
+function openSocket(): Socket {
+  const scheme = location.protocol === 'https:' ? 'wss' : 'ws'
+  return new WebSocket(`${scheme}://${location.host}/cti`, 'cti.v1') as Socket
+}
+
+export function nameOf(agent: Agent): string {
+  return agent.display || agent.id
+}
+
+function isOurAccount(leg: Leg, agent: Agent | undefined): boolean {
+  return leg.account !== null && leg.account === agent?.account
+}
+
+/** Who is at the far end of a call of ours, in the best words we have. */
+export function farEnd(call: Call): { name: string; number: string } {
+  const isOurs = call.legs.some((leg) => leg.role === 'caller' && isOurAccount(leg, desk.agent))
+  const far = isOurs ? call.to : call.from
+  const name = call.customer?.name || far.name || far.number
+  return { name: name || i18n.t.offer.unknown, number: far.number || i18n.t.offer.withheld }
+}
+
+export const desk = new Desk()
