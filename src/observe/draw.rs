@@ -75,7 +75,7 @@ fn line(ladder: &Ladder, rung: &Rung, left: usize) -> String {
 }
 
 fn arrow(text: &str, to_right: bool) -> String {
-    let fill = "─".repeat(ARROW.saturating_sub(width(text) + 7).max(1));
+    let fill = "─".repeat(ARROW.saturating_sub(width(text) + 6).max(1));
     match to_right {
         true => format!("── {text} ─{fill}▶"),
         false => format!("◀{fill}─ {text} ──"),

@@ -79,9 +79,17 @@ fn call() -> Ladders {
 #[test]
 fn a_ladder_reads_as_an_engineer_draws_it() {
     let golden = "\
-call 01J400000000000000000000001  2026-11-21T14:31:04.123Z
+call 01K40000000000000000000001  2026-11-21T14:31:04.123Z
 t+00.000  caller ── INVITE (PCMA PCMU) ───────────▶ switch
-t+00.000  caller ◀──────────────────── 100 Trying ── switch
+t+00.000  caller ◀─────────────────── 100 Trying ── switch
+t+00.012  caller ◀──────────────── 200 OK (PCMA) ── switch
+t+00.512  caller ◀───────── 200 OK (PCMA), again ── switch
+t+00.530  caller ── ACK ──────────────────────────▶ switch
+t+02.001                                            switch ── INVITE (PCMA) ────────────────▶ agent anna
+t+02.040                                            switch ◀────────────────── 180 Ringing ── agent anna
+t+04.140                                            switch ◀──────────────── 200 OK (PCMA) ── agent anna
+t+64.000  caller ── BYE ──────────────────────────▶ switch
+t+64.000  caller ◀──────────────── 200 OK to BYE ── switch
 ";
     let drawn = call().get(CALL).unwrap().render();
     assert_eq!(drawn, golden, "\n{drawn}");
