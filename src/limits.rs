@@ -137,8 +137,8 @@ pub mod observe {
     pub const LADDER_MESSAGES: usize = 256;
     /// The first few: how the call came about.
     pub const LADDER_OPENING: usize = 32;
-    /// Parties of one ladder with a name of their own. Past it further ones go by their address.
-    pub const LADDER_PARTIES: usize = 32;
+    /// Dialogs of one ladder whose far end has a name. Past it further ones go by their address.
+    pub const LADDER_DIALOGS: usize = 32;
     /// Bytes kept of one message.
     pub const LADDER_MESSAGE_BYTES: usize = 8 * 1024;
     /// Bytes of all ladders, running calls and ended ones. Past it the ladders of the longest ended go, then

@@ -76,7 +76,7 @@ impl Flows {
     }
 
     /// The connection that a request to this address goes over, if there is one.
-    pub fn to_address(&mut self, transport: Transport, remote: SocketAddr) -> Option<&mut Connection> {
+    pub fn at_address(&mut self, transport: Transport, remote: SocketAddr) -> Option<&mut Connection> {
         let flow = self.by_remote.get(&(transport, remote))?;
         self.open.get_mut(flow)
     }
@@ -146,9 +146,9 @@ mod tests {
         let old = flows.admit(Transport::Tcp, address(1, 5060), false).unwrap().flow;
         let new = flows.admit(Transport::Tcp, address(1, 5060), false).unwrap();
         flows.remove(old);
-        let found = flows.to_address(Transport::Tcp, address(1, 5060)).unwrap();
+        let found = flows.at_address(Transport::Tcp, address(1, 5060)).unwrap();
         assert!(Arc::ptr_eq(&found.outbox, &new.outbox));
-        assert!(flows.to_address(Transport::Tls, address(1, 5060)).is_none());
+        assert!(flows.at_address(Transport::Tls, address(1, 5060)).is_none());
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl NetHandle {
 
     fn send_to_address(&self, transport: Transport, remote: SocketAddr, bytes: Bytes) -> bool {
         let mut flows = self.shared.flows();
-        if let Some(Connection { outbox, addressed, .. }) = flows.to_address(transport, remote) {
+        if let Some(Connection { outbox, addressed, .. }) = flows.at_address(transport, remote) {
             // One that is being closed is as good as none.
             if outbox.push(bytes.clone()) != Err(NoRoom::Finished) {
                 *addressed = true;

@@ -310,13 +310,7 @@ async fn a_message_over_the_limit_is_answered_513_and_the_connection_closes() {
     phone.write_all(request("OPTIONS", "large").replace("Content-Length: 0", &length).as_bytes()).await.unwrap();
     // More than the kernel holds unread: an abrupt close would take the answer with it.
     let _ = phone.write_all(&vec![b'x'; MESSAGE_BYTES]).await;
-    let (answer, orderly) = {
-        let (reading, writing) = phone.split();
-        drop(writing);
-        let mut all = String::new();
-        let ended = timeout(PATIENCE, tokio::io::BufReader::new(reading).read_to_string(&mut all)).await.unwrap();
-        (all, ended.is_ok())
-    };
+    let (answer, orderly) = read_out(&mut phone).await;
     assert!(answer.starts_with("SIP/2.0 513 ") && orderly, "{orderly} {answer}");
     drop(phone);
     assert_eq!(station.next().await, NetEvent::Closed(source.flow));

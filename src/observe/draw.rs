@@ -4,7 +4,7 @@ use core::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::ladder::{Direction, Ladder, Rung};
+use super::ladder::{Direction, Ladder, Party, Rung};
 use crate::sdp::{Direction as Media, SessionDescription};
 use crate::sip::{Message, Method};
 use crate::time::Time;
@@ -75,7 +75,7 @@ fn line(ladder: &Ladder, rung: &Rung, left: usize) -> String {
 }
 
 fn arrow(text: &str, to_right: bool) -> String {
-    let fill = "─".repeat(ARROW.saturating_sub(width(text) + 7).max(1));
+    let fill = "─".repeat(ARROW.saturating_sub(width(text) + 6).max(1));
     match to_right {
         true => format!("── {text} ─{fill}▶"),
         false => format!("◀{fill}─ {text} ──"),
@@ -83,11 +83,15 @@ fn arrow(text: &str, to_right: bool) -> String {
 }
 
 fn is_left(ladder: &Ladder, rung: &Rung) -> bool {
-    ladder.party(rung).is_some_and(|party| party.is_caller)
+    ladder.party(rung) == Party::Caller
 }
 
 fn name_of(ladder: &Ladder, rung: &Rung) -> String {
-    ladder.party(rung).map_or_else(|| rung.peer.to_string(), |party| party.name.clone())
+    match ladder.party(rung) {
+        Party::Caller => "caller".to_owned(),
+        Party::Callee(name) => name.to_owned(),
+        Party::Unknown(address) => address.to_string(),
+    }
 }
 
 fn width(text: &str) -> usize {

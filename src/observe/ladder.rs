@@ -1,9 +1,10 @@
 //! Ladders: every SIP message of a call, masked and bounded, to be drawn as a telephone engineer reads them.
 //!
-//! A fold over `Effect::Trace` and events. The events tell who is at the other end: the call's own leg is the caller, and
-//! each dialog after it belongs to the leg that was added for it.
+//! A fold over `Effect::Trace` and events, which may come by different ways and thus in either order. The events tell who is
+//! at the other end: the dialog that the call was accepted on is the caller's, and the dialogs we begin belong to the legs
+//! that were added, each in its order.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use super::mask::masked;
 use crate::event::{Event, Fact, Role};
 use crate::ids::CallId;
 use crate::limits::observe::{
-    LADDER_BYTES, LADDER_MESSAGE_BYTES, LADDER_MESSAGES, LADDER_OPENING, LADDER_PARTIES, LADDERS_ENDED,
+    LADDER_BYTES, LADDER_DIALOGS, LADDER_MESSAGE_BYTES, LADDER_MESSAGES, LADDER_OPENING, LADDERS_ENDED,
 };
 use crate::number;
 use crate::time::Time;
@@ -44,7 +45,11 @@ pub struct Ladder {
     recent: VecDeque<Rung>,
     /// Messages between the opening and the recent ones that are not kept.
     dropped: u64,
-    parties: Vec<Party>,
+    dialogs: Vec<Dialog>,
+    /// The Call-ID of the caller's dialog, once accepted.
+    caller: Option<Box<[u8]>>,
+    /// Names of the legs that were added, in their order.
+    callees: Vec<String>,
     ended: bool,
     bytes: usize,
 }
@@ -76,8 +81,8 @@ pub(super) struct Rung {
     pub at: Time,
     pub direction: Direction,
     pub peer: SocketAddr,
-    /// Which of the parties; `None` for one too many.
-    pub party: Option<usize>,
+    /// Which of the ladder's dialogs; `None` for one too many.
+    dialog: Option<usize>,
     /// The same bytes went the same way before.
     pub repeated: bool,
     pub bytes: Bytes,
@@ -86,13 +91,20 @@ pub(super) struct Rung {
 }
 
 /// Whoever has a dialog with us in this call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Party<'a> {
+    /// Stands left of the switch; everybody else right of it.
+    Caller,
+    Callee(&'a str),
+    /// Nobody told who that is.
+    Unknown(SocketAddr),
+}
+
 #[derive(Clone, Debug)]
-pub(super) struct Party {
-    pub name: String,
-    /// The caller stands left of the switch, everybody else right of it.
-    pub is_caller: bool,
-    /// The Call-ID of its dialog, once seen.
-    sip_call_id: Option<Box<[u8]>>,
+struct Dialog {
+    sip_call_id: Box<[u8]>,
+    /// Who said the first word.
+    first: Direction,
 }
 
 impl Default for Ladders {
@@ -130,7 +142,7 @@ impl Ladders {
         match &event.fact {
             Fact::CallAccepted { sip_call_id, .. } => {
                 let ladder = self.calls.entry(call).or_insert_with(|| Ladder::new(call));
-                ladder.name_caller(sip_call_id.as_bytes());
+                ladder.caller = Some(sip_call_id.as_bytes().into());
             }
             Fact::LegAdded { role, to, agent, .. } => {
                 let name = match (role, agent) {
@@ -142,9 +154,7 @@ impl Ladders {
                         (None, None) => number::mask(&to.number),
                     },
                 };
-                if let Some(ladder) = self.calls.get_mut(&call) {
-                    ladder.add_party(Party { name, is_caller: false, sip_call_id: None });
-                }
+                self.calls.entry(call).or_insert_with(|| Ladder::new(call)).add_callee(name);
             }
             Fact::CallEnded { .. } => {
                 if let Some(ladder) = self.calls.get_mut(&call)
@@ -175,7 +185,9 @@ impl Ladder {
             opening: Vec::new(),
             recent: VecDeque::new(),
             dropped: 0,
-            parties: Vec::new(),
+            dialogs: Vec::new(),
+            caller: None,
+            callees: Vec::new(),
             ended: false,
             bytes: 0,
         }
@@ -211,13 +223,33 @@ impl Ladder {
         self.opening.len()
     }
 
-    pub(super) fn party(&self, rung: &Rung) -> Option<&Party> {
-        rung.party.and_then(|index| self.parties.get(index))
+    pub(super) fn party(&self, rung: &Rung) -> Party<'_> {
+        let unknown = Party::Unknown(rung.peer);
+        let Some((index, dialog)) = rung.dialog.and_then(|index| Some((index, self.dialogs.get(index)?))) else {
+            return unknown;
+        };
+        if self.is_caller(index, dialog) {
+            return Party::Caller;
+        }
+        if dialog.first == Direction::Received {
+            return unknown;
+        }
+        let before = self.dialogs.iter().enumerate().take(index);
+        let ours = before.filter(|(at, other)| other.first == Direction::Sent && !self.is_caller(*at, other)).count();
+        self.callees.get(ours).map_or(unknown, |name| Party::Callee(name))
+    }
+
+    /// The dialog the call was accepted on; until that is told, the first if it came to us.
+    fn is_caller(&self, index: usize, dialog: &Dialog) -> bool {
+        match &self.caller {
+            Some(caller) => *caller == dialog.sip_call_id,
+            None => index == 0 && dialog.first == Direction::Received,
+        }
     }
 
     fn add(&mut self, trace: Trace) {
         let Trace { at, direction, peer, bytes, .. } = trace;
-        let party = self.party_of(direction, &bytes);
+        let dialog = self.dialog_of(direction, &bytes);
         let bytes = masked(&bytes);
         let cut = bytes.len().saturating_sub(LADDER_MESSAGE_BYTES);
         // A copy where it is cut: a slice would keep the whole.
@@ -228,7 +260,7 @@ impl Ladder {
         let same = |rung: &Rung| rung.direction == direction && rung.bytes == bytes;
         let repeated = self.opening.iter().chain(&self.recent).any(same);
         self.bytes += bytes.len();
-        let rung = Rung { at, direction, peer, party, repeated, bytes, cut };
+        let rung = Rung { at, direction, peer, dialog, repeated, bytes, cut };
         if self.opening.len() < LADDER_OPENING {
             self.opening.push(rung);
             return;
@@ -242,47 +274,35 @@ impl Ladder {
         }
     }
 
-    /// Whose dialog this is. A Call-ID not seen before is that of the leg added last without one, where we sent it; where it
-    /// came to us it is the caller's.
-    fn party_of(&mut self, direction: Direction, bytes: &[u8]) -> Option<usize> {
+    fn dialog_of(&mut self, first: Direction, bytes: &[u8]) -> Option<usize> {
         let id = call_id(bytes)?;
-        if let Some(known) = self.parties.iter().position(|party| party.sip_call_id.as_deref() == Some(id)) {
-            return Some(known);
+        let known = self.dialogs.iter().position(|dialog| *dialog.sip_call_id == *id);
+        if known.is_some() || self.dialogs.len() >= LADDER_DIALOGS {
+            return known;
         }
-        match direction {
-            Direction::Sent => {
-                let next = self.parties.iter().position(|party| party.sip_call_id.is_none())?;
-                self.parties.get_mut(next)?.sip_call_id = Some(id.into());
-                Some(next)
-            }
-            Direction::Received if self.parties.is_empty() => {
-                self.name_caller(id);
-                Some(0)
-            }
-            Direction::Received => None,
-        }
+        // A response begins no dialog: the request it answers is told after it, within the same step.
+        let first = if bytes.starts_with(b"SIP/2.0 ") { first.other() } else { first };
+        self.dialogs.push(Dialog { sip_call_id: id.into(), first });
+        Some(self.dialogs.len() - 1)
     }
 
-    fn name_caller(&mut self, id: &[u8]) {
-        if !self.parties.iter().any(|party| party.sip_call_id.as_deref() == Some(id)) {
-            self.add_party(Party { name: "caller".to_owned(), is_caller: true, sip_call_id: Some(id.into()) });
-        }
-    }
-
-    fn add_party(&mut self, mut party: Party) {
-        if self.parties.len() >= LADDER_PARTIES {
+    fn add_callee(&mut self, name: String) {
+        if self.callees.len() >= LADDER_DIALOGS {
             return;
         }
-        let taken: BTreeSet<&str> = self.parties.iter().map(|party| party.name.as_str()).collect();
-        if taken.contains(party.name.as_str()) {
-            // The same agent, offered the call again.
-            let name = party.name.clone();
-            party.name = (2..=LADDER_PARTIES + 1)
-                .map(|n| format!("{name} ({n})"))
-                .find(|name| !taken.contains(name.as_str()))
-                .unwrap_or(name);
+        // The same agent may be offered the call again.
+        let again = (2..=LADDER_DIALOGS + 1).map(|n| format!("{name} ({n})"));
+        let name = core::iter::once(name.clone()).chain(again).find(|name| !self.callees.contains(name));
+        self.callees.extend(name);
+    }
+}
+
+impl Direction {
+    const fn other(self) -> Self {
+        match self {
+            Direction::Received => Direction::Sent,
+            Direction::Sent => Direction::Received,
         }
-        self.parties.push(party);
     }
 }
 

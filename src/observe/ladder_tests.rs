@@ -79,9 +79,17 @@ fn call() -> Ladders {
 #[test]
 fn a_ladder_reads_as_an_engineer_draws_it() {
     let golden = "\
-call 01J400000000000000000000001  2026-11-21T14:31:04.123Z
+call 01K40000000000000000000001  2026-11-21T14:31:04.123Z
 t+00.000  caller ── INVITE (PCMA PCMU) ───────────▶ switch
-t+00.000  caller ◀──────────────────── 100 Trying ── switch
+t+00.000  caller ◀─────────────────── 100 Trying ── switch
+t+00.012  caller ◀──────────────── 200 OK (PCMA) ── switch
+t+00.512  caller ◀───────── 200 OK (PCMA), again ── switch
+t+00.530  caller ── ACK ──────────────────────────▶ switch
+t+02.001                                            switch ── INVITE (PCMA) ────────────────▶ agent anna
+t+02.040                                            switch ◀────────────────── 180 Ringing ── agent anna
+t+04.140                                            switch ◀──────────────── 200 OK (PCMA) ── agent anna
+t+64.000  caller ── BYE ──────────────────────────▶ switch
+t+64.000  caller ◀──────────────── 200 OK to BYE ── switch
 ";
     let drawn = call().get(CALL).unwrap().render();
     assert_eq!(drawn, golden, "\n{drawn}");
@@ -112,6 +120,28 @@ fn an_agent_offered_the_call_twice_is_two_parties() {
     let drawn = ladders.get(CALL).unwrap().render();
     let names: Vec<_> = drawn.lines().skip(1).filter_map(|line| line.split("▶ ").nth(1)).collect();
     assert_eq!(names, ["agent anna", "agent anna (2)"], "{drawn}");
+}
+
+#[test]
+fn names_are_found_also_where_events_come_after_the_messages() {
+    let mut ladders = Ladders::new();
+    ladders.add(trace(0, Direction::Received, "inbound", "INVITE sip:1 SIP/2.0", "INVITE", ""));
+    ladders.add(trace(1, Direction::Sent, "to-anna", "INVITE sip:1001@192.0.2.21 SIP/2.0", "INVITE", ""));
+    ladders.fold(&accepted());
+    ladders.fold(&agent_added("anna"));
+    let drawn = ladders.get(CALL).unwrap().render();
+    assert!(drawn.contains(" caller ── INVITE ─") && drawn.ends_with("▶ agent anna\n"), "{drawn}");
+}
+
+#[test]
+fn in_a_call_that_the_switch_begins_the_caller_is_who_it_was_accepted_on() {
+    let mut ladders = Ladders::new();
+    ladders.add(trace(0, Direction::Sent, "inbound", "INVITE sip:1001@192.0.2.9 SIP/2.0", "INVITE", ""));
+    ladders.fold(&accepted());
+    ladders.fold(&agent_added("anna"));
+    ladders.add(trace(1, Direction::Sent, "to-anna", "INVITE sip:2@192.0.2.21 SIP/2.0", "INVITE", ""));
+    let drawn = ladders.get(CALL).unwrap().render();
+    assert!(drawn.contains(" caller ◀─") && drawn.ends_with("▶ agent anna\n"), "{drawn}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! `info,strowger::numbers=trace`.
 
 use core::fmt;
+use std::borrow::Cow;
 use std::io;
 use std::time::SystemTime;
 
@@ -61,19 +62,16 @@ pub fn call_span(call: CallId) -> Span {
     info_span!("call", %call)
 }
 
-/// A number in a log line: masked, unless the filter lets `strowger::numbers` through at trace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Redacted<'a>(pub &'a str);
-
-impl fmt::Display for Redacted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if tracing::enabled!(target: "strowger::numbers", Level::TRACE) {
-            return f.write_str(self.0);
-        }
-        match self.0.strip_prefix('+') {
-            Some(digits) => write!(f, "+{}", number::mask(digits)),
-            None => f.write_str(&number::mask(self.0)),
-        }
+/// A number as a log line may have it: masked, unless the filter lets `strowger::numbers` through at trace.
+///
+/// Called among the fields of a log line, so only where the line is written: `from = %redacted(number)`.
+pub fn redacted(number: &str) -> Cow<'_, str> {
+    if tracing::enabled!(target: "strowger::numbers", Level::TRACE) {
+        return Cow::Borrowed(number);
+    }
+    match number.strip_prefix('+') {
+        Some(digits) => Cow::Owned(format!("+{}", number::mask(digits))),
+        None => Cow::Owned(number::mask(number)),
     }
 }
 
@@ -91,7 +89,7 @@ pub fn tell(event: &Event) {
             info!(?direction, from = %who(from), to = %who(to), "call accepted");
         }
         Fact::CallEnded { cause } => info!(%cause, "call ended"),
-        Fact::CallTransferred { by, to } => info!(%by, to = %Redacted(to), "call transferred"),
+        Fact::CallTransferred { by, to } => info!(%by, to = %redacted(to), "call transferred"),
         Fact::QueueEntered { queue, position, .. } => info!(%queue, position, "waiting in the queue"),
         Fact::QueueLeft { queue, exit, waited_ms } => info!(%queue, ?exit, waited_ms, "left the queue"),
         Fact::QueueOverflowed { queue, to, why } => warn!(%queue, %to, %why, "the queue overflowed"),
@@ -115,11 +113,11 @@ pub fn tell(event: &Event) {
     }
 }
 
-fn who(address: &Address) -> Redacted<'_> {
+fn who(address: &Address) -> Cow<'_, str> {
     match (&address.account, address.number.as_str()) {
-        (Some(account), "") => Redacted(account.as_str()),
-        (None, "") => Redacted("(withheld)"),
-        (_, number) => Redacted(number),
+        (Some(account), "") => Cow::Borrowed(account.as_str()),
+        (None, "") => Cow::Borrowed("(withheld)"),
+        (_, number) => redacted(number),
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Three sources: [`Metrics::fold`] follows events, [`Metrics::message`] counts SIP messages as they come and go, and
 //! [`Metrics::read`] takes over levels and totals that are kept elsewhere, each time somebody asks. Names end in their
-//! unit, totals in `_total`, times are in seconds (<https://prometheus.io/docs/practices/naming/>). The definitions of
-//! offered, abandoned and service level stand in `docs/`; from here they are
+//! unit, totals in `_total`, times are in seconds (<https://prometheus.io/docs/practices/naming/>). Service level and
+//! abandon rate are computed by whoever asks, from `strowger_queue_entered_total`,
 //! `strowger_queue_left_total` and the buckets of `strowger_queue_wait_seconds`.
 
 use core::time::Duration;
