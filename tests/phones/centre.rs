@@ -94,8 +94,13 @@ impl Centre {
 
     /// Waits for an event.
     pub fn wait_for<T>(&self, what: &str, found: impl Fn(&Event) -> Option<T>) -> T {
-        let seen = patiently(PATIENCE, || self.events().iter().find_map(|event| found(event)));
-        seen.unwrap_or_else(|| panic!("no {what} in {:#?}", self.events()))
+        self.wait_for_nth(what, 1, found)
+    }
+
+    /// Waits for the `nth` of its kind, from 1.
+    pub fn wait_for_nth<T>(&self, what: &str, nth: usize, found: impl Fn(&Event) -> Option<T>) -> T {
+        let seen = patiently(PATIENCE, || self.events().iter().filter_map(|event| found(event)).nth(nth - 1));
+        seen.unwrap_or_else(|| panic!("no {what} ({nth}) in {:#?}", self.events()))
     }
 
     pub fn wait_until_registered(&self, account: &str) {
