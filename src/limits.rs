@@ -298,8 +298,8 @@ pub const DIALPLANS: usize = 1_000;
 pub const DIALPLAN_PAGE_DEPTH: usize = 16;
 /// Keys pressed ahead that a walking dialplan keeps; further ones are not heard. As many as the longest entry takes.
 pub const IVR_KEYS: usize = 64;
-/// States passed through in answer to one input; a dialplan that wants more is ended. More than `check` lets through.
-pub const IVR_STEPS: usize = 40_000;
+/// States passed through in answer to one input; a dialplan that wants more is ended.
+pub const IVR_STEPS: usize = 10_000;
 /// Happenings of one walk that is tried or tested without a phone; a longer one is ended as a failure.
 pub const TRIAL_HAPPENINGS: usize = 20_000;
 /// Findings kept of one load: whoever has more mends these first.

@@ -19,6 +19,8 @@ use crate::event::{Event, Seq};
 use crate::http::centre::{Centre, Health as Wellness, LadderMessage, PlanNames, ReadFailed};
 use crate::http::cti::Hub;
 use crate::http::desk::{Desk, Start, StartAgent};
+use crate::http::routes;
+use crate::http::site::{Settings, Site};
 use crate::ids::{AgentName, CallId, Epoch, IdSource, SecretSource};
 use crate::net::{Bound, Net, NetEvent, NetHandle};
 use crate::number::Number;
@@ -299,7 +301,45 @@ fn spawn_clock_watch(clock: SystemClock, switch: SwitchHandle) {
     });
 }
 
+/// The doors of a running centre: HTTP, the CTI socket, the pages. Dropping the sender closes them.
+pub struct Doors {
+    pub address: std::net::SocketAddr,
+    pub site: Arc<Site>,
+    close: tokio::sync::oneshot::Sender<()>,
+    task: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+impl Doors {
+    /// Takes no new requests; those that run are finished within a moment.
+    pub async fn close(self) {
+        let _ = self.close.send(());
+        // Sockets that stay open are cut: their clients come back and resume.
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.task).await;
+    }
+}
+
 impl Running {
+    /// Opens the doors.
+    pub async fn open_doors(&self) -> anyhow::Result<Doors> {
+        let http = self.house.edition.borrow().plan.http.clone();
+        let settings = Settings {
+            allowed_origins: http.allowed_origins.clone(),
+            session_time: http.session_s.span(),
+            ..Settings::default()
+        };
+        let centre: Arc<dyn Centre> = self.house.clone();
+        let site = Site::new(centre, self.hub.clone(), settings, u64::from_ne_bytes(random()?));
+        let listener = tokio::net::TcpListener::bind(http.listen).await;
+        let listener = listener.with_context(|| format!("HTTP cannot listen on {}", http.listen))?;
+        let address = listener.local_addr()?;
+        let (close, closed) = tokio::sync::oneshot::channel();
+        let until = async move {
+            let _ = closed.await;
+        };
+        let task = tokio::spawn(routes::serve(listener, routes::router(site.clone()), until));
+        Ok(Doors { address, site, close, task })
+    }
+
     /// Tells the switch to take no new calls; [`Running::until_drained`] follows.
     pub fn drain(&self, at_once: bool) {
         told(self.house.switch.input_surely(Input::Drain { at_once }));
@@ -333,6 +373,13 @@ impl Running {
 const MOST_EVENTS: usize = 10_000;
 /// How long a save may wait for the disk.
 const SAVED_WITHIN: Duration = Duration::from_secs(30);
+
+impl House {
+    /// The ladder of a call as text and as JSON; `None` where nothing is kept of it.
+    pub fn drawn_ladder(&self, call: CallId) -> Option<(String, serde_json::Value)> {
+        locked(&self.ladders).get(call).map(|ladder| (ladder.render(), ladder.to_json()))
+    }
+}
 
 impl Centre for House {
     fn now(&self) -> crate::time::Time {

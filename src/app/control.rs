@@ -5,6 +5,7 @@
 //! POST /row      Key                 -> "text" or null
 //! POST /rows     Range               -> [[key, text], …]
 //! POST /records  [Change, …]         -> Saved, once every change is durable and in the view
+//! POST /ladder   CallId              -> Drawn, or null where nothing is kept of the call
 //! ```
 //!
 //! What is not done is answered with [`Declined`].
@@ -25,14 +26,14 @@ use axum::serve::IncomingStream;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::watch;
 
 use crate::command::{Actor, Command, Order, Refusal, UserRole};
 use crate::event::Seq;
+use crate::ids::CallId;
 use crate::limits::store::VIEW_PAGE_ROWS;
-use crate::runtime::switch_thread::SwitchHandle;
-use crate::store::{Row, View, ViewError};
+use crate::store::{Row, ViewError};
 
+use super::centre::House;
 use super::office::{Change, actor_of};
 
 /// The socket's name in the store's folder.
@@ -45,9 +46,7 @@ const DURABLE_WITHIN: Duration = Duration::from_secs(30);
 /// What the socket gives access to.
 #[derive(Clone)]
 pub struct Access {
-    pub switch: SwitchHandle,
-    pub view: Arc<dyn View>,
-    pub applied: watch::Receiver<Seq>,
+    pub house: Arc<House>,
     /// The last record before this boot.
     pub before: Seq,
 }
@@ -76,13 +75,20 @@ pub struct Declined {
     pub saved: usize,
 }
 
-/// Which rows are read, as [`View::range`] and, with `back`, as [`View::range_back`] takes it.
+/// Which rows are read, as [`crate::store::View::range`] and, with `back`, as `range_back` takes it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Range {
     pub prefix: String,
     pub after: Option<String>,
     pub back: bool,
     pub limit: usize,
+}
+
+/// A ladder for people and for machines.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Drawn {
+    pub text: String,
+    pub messages: serde_json::Value,
 }
 
 /// One row by its key.
@@ -118,6 +124,7 @@ impl Door {
             .route("/row", post(row))
             .route("/rows", post(rows))
             .route("/records", post(records))
+            .route("/ladder", post(ladder))
             .layer(DefaultBodyLimit::max(BODY_BYTES))
             .with_state(access);
         let service = routes.into_make_service_with_connect_info::<Peer>();
@@ -178,12 +185,12 @@ fn is_trusted(uid: u32) -> bool {
 type Answer<T> = Result<Json<T>, (StatusCode, Json<Declined>)>;
 
 async fn status(State(access): State<Access>) -> Json<Status> {
-    let last = *access.applied.borrow();
+    let last = *access.house.applied.borrow();
     Json(Status { version: env!("CARGO_PKG_VERSION").to_owned(), before: access.before, last })
 }
 
 async fn row(State(access): State<Access>, Json(Key { key }): Json<Key>) -> Answer<Option<String>> {
-    let found = read(move || access.view.get(key.as_bytes())).await?;
+    let found = read(move || access.house.view.get(key.as_bytes())).await?;
     Ok(Json(found.map(|value| text(&value))))
 }
 
@@ -192,7 +199,11 @@ async fn rows(State(access): State<Access>, Json(range): Json<Range>) -> Answer<
         let Range { prefix, after, back, limit } = range;
         let (prefix, after) = (prefix.as_bytes(), after.as_deref().map(str::as_bytes));
         let limit = limit.min(VIEW_PAGE_ROWS);
-        if back { access.view.range_back(prefix, after, limit) } else { access.view.range(prefix, after, limit) }
+        if back {
+            access.house.view.range_back(prefix, after, limit)
+        } else {
+            access.house.view.range(prefix, after, limit)
+        }
     })
     .await?;
     Ok(Json(found.into_iter().map(|Row { key, value }| (text(&key), text(&value))).collect()))
@@ -210,14 +221,18 @@ async fn records(
             Change::Save { kind, record, .. } => Order::SaveRecord { kind, record },
             Change::Remove { kind, key } => Order::RemoveRecord { kind, key },
         };
-        let done = access.switch.order(Command { by: by.clone(), order }).await;
+        let done = access.house.switch.order(Command { by: by.clone(), order }).await;
         last = done.map_err(|refusal| refused(&refusal, saved))?.seq;
     }
-    let mut applied = access.applied.clone();
+    let mut applied = access.house.applied.clone();
     match tokio::time::timeout(DURABLE_WITHIN, applied.wait_for(|seq| *seq >= last)).await {
         Ok(Ok(_)) => Ok(Json(Saved { last })),
         _ => Err(declined(StatusCode::SERVICE_UNAVAILABLE, "the server's disk does not answer: see its log", 0)),
     }
+}
+
+async fn ladder(State(access): State<Access>, Json(call): Json<CallId>) -> Json<Option<Drawn>> {
+    Json(access.house.drawn_ladder(call).map(|(text, messages)| Drawn { text, messages }))
 }
 
 async fn read<T: Send + 'static>(

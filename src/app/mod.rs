@@ -7,7 +7,9 @@ pub mod centre;
 mod check;
 mod control;
 mod customers;
+mod demo;
 pub mod edition;
+mod load;
 mod office;
 mod people;
 mod progress;
@@ -33,6 +35,8 @@ pub fn run(args: Args) -> ExitCode {
     let result = match &args.command {
         Command::Serve(options) => serve::run(&args, options),
         Command::Check(options) => check::run(&args, options),
+        Command::Demo(options) => demo::run(&args, options),
+        Command::Load(options) => load::run(&args, options),
         Command::Users(what) => people::users(&args, what),
         Command::Accounts(what) => people::accounts(&args, what),
         Command::Agents(what) => agents::run(&args, what),

@@ -8,9 +8,10 @@ use reqwest::{Client, RequestBuilder};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::ids::CallId;
 use crate::store::{Row, ViewError};
 
-use super::control::{BODY_BYTES, Declined, Key, Range, SOCKET, Saved, Status};
+use super::control::{BODY_BYTES, Declined, Drawn, Key, Range, SOCKET, Saved, Status};
 use super::office::{Change, Rows};
 
 /// A server that has the store open.
@@ -49,6 +50,11 @@ impl Remote {
             done += part.changes;
         }
         Ok(())
+    }
+
+    /// Every message of a call that the server still keeps.
+    pub fn ladder(&self, call: CallId) -> anyhow::Result<Option<Drawn>> {
+        self.ask(self.client.post(url("ladder")).json(&call))
     }
 
     fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> anyhow::Result<T> {

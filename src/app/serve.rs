@@ -13,15 +13,20 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::command::UserRole;
 use crate::config::args::{Args, LogFormat, Serve};
 use crate::config::reload::{Outcome, ReloadHandle, Reloader, watch as watch_files};
 use crate::config::report::{self, Paint};
+use crate::crm::User;
+use crate::http::auth::first_admin::FirstAdmin;
 use crate::observe::log;
 use crate::runtime::switch_thread::SwitchHandle;
+use crate::store::view::key;
 use crate::switch::{Edition, Input};
 
-use super::centre::{Running, start};
+use super::centre::{Doors, Running, start};
 use super::control::{Access, Door};
+use super::store::records;
 use super::{REFUSED, edition};
 
 pub fn run(args: &Args, options: &Serve) -> anyhow::Result<ExitCode> {
@@ -57,23 +62,32 @@ async fn serve(
     for listener in &running.listeners {
         tracing::info!(%listener.transport, address = %listener.local, "taking SIP");
     }
-    let access = Access {
-        switch: running.house.switch.clone(),
-        view: running.house.view.clone(),
-        applied: running.house.applied.clone(),
-        before: running.before,
-    };
+    let access = Access { house: running.house.clone(), before: running.before };
     let door = Door::open(Path::new(&*store_path)).context("the control socket cannot be opened")?;
     let door = tokio::spawn(door.serve(access));
+    let doors = running.open_doors().await?;
+    tracing::info!(address = %doors.address, "taking HTTP");
+    invite_first_admin(&running, &doors)?;
     let (reload, requests) = ReloadHandle::new();
     let (switch, config) = (running.house.switch.clone(), config.to_owned());
     tokio::spawn(watch_files(reloader, requests, move |_, outcome| {
         on_reload(&config, &switch, &editions, outcome);
     }));
-    let served = stop_when_told(running).await;
+    let served = stop_when_told(running, doors).await;
     drop(reload);
     door.abort();
     served
+}
+
+/// While there is no administrator, a link that makes one, good once.
+fn invite_first_admin(running: &Running, doors: &Doors) -> anyhow::Result<()> {
+    let users: Vec<User> = records(&running.house.view, &key::users())?;
+    if users.iter().any(|user| user.role == UserRole::Admin && !user.disabled) {
+        return Ok(());
+    }
+    let token = doors.site.first_admin.invite().context("the link for the first administrator")?;
+    eprintln!("No administrator yet. Open once: http://{}{}", doors.address, FirstAdmin::path(&token));
+    Ok(())
 }
 
 /// A reload that loads goes to the switch; one that does not is told with every finding, and nothing changes.
@@ -104,7 +118,7 @@ fn on_reload(
     }
 }
 
-async fn stop_when_told(mut running: Running) -> anyhow::Result<()> {
+async fn stop_when_told(mut running: Running, doors: Doors) -> anyhow::Result<()> {
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut times = 0;
     loop {
@@ -121,6 +135,7 @@ async fn stop_when_told(mut running: Running) -> anyhow::Result<()> {
         }
         running.drain(at_once);
     }
+    doors.close().await;
     running.stop().await
 }
 

@@ -13,7 +13,7 @@ use crate::config::report;
 use crate::finding::{Finding, Severity, Source};
 use crate::limits::crm::IMPORT_BYTES;
 
-use super::{REFUSED, Rejected, say, say_json, serve};
+use super::{Rejected, say, say_json, serve};
 
 /// A text to import, and what it is written in.
 pub struct Text {
@@ -92,10 +92,4 @@ pub fn write(
     };
     std::fs::write(file, text(format)?).with_context(|| file.display().to_string())?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Prints findings about no text, and gives the exit code of a refusal.
-pub fn refuse(reason: &str) -> ExitCode {
-    eprintln!("strowger: {reason}");
-    ExitCode::from(REFUSED)
 }

@@ -124,9 +124,6 @@ pub struct Demo {
     /// Stop after so long; without it, until Ctrl-C
     #[arg(long, value_name = "SECONDS")]
     pub duration_s: Option<u64>,
-    /// Where the demo keeps its store; without it, a temporary folder
-    #[arg(long, value_name = "FOLDER")]
-    pub store: Option<PathBuf>,
 }
 
 /// `strowger check`

@@ -9,7 +9,7 @@
 //! ```toml
 //! about = "Bank: balance by PIN, else a person"
 //! start = "welcome"                # the first state
-//! languages = ["en", "zh"]         # the first is where a call begins; left out: every language with prompts
+//! languages = ["en", "zh"]         # the first is for calls that come in none of them; left out: every language
 //! currency = "CNY"                 # what `money` is spoken in; CNY where left out
 //!
 //! [vars]                           # text, number, money, digits, bool, date, secret

@@ -78,7 +78,7 @@ pub struct Dialplan {
     pub source: Source,
     /// What it is for, in the administrator's words; `""` where they said nothing.
     pub about: Arc<str>,
-    /// Languages it speaks; the first is the one a call begins with. Empty: every language of the prompts.
+    /// Languages it speaks; a call that comes in none of them begins in the first. Empty: every language of the prompts.
     pub languages: Vec<Language>,
     /// True where the administrator says that this line needs no human.
     pub self_service: bool,

@@ -8,11 +8,19 @@
 //!
 //! [`centre::Centre`] is all that is asked of the rest of the process.
 
+pub mod api;
+pub mod assets;
 pub mod auth;
 pub mod centre;
 pub mod cti;
 pub mod desk;
 pub mod error;
+pub mod openapi;
 pub mod orders;
+pub mod range;
+pub mod routes;
 pub mod site;
 pub mod wire;
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,8 @@ pub mod say;
 mod speech;
 mod step;
 pub mod testing;
+#[cfg(test)]
+mod tests;
 pub mod world;
 
 pub use effect::{AskTicket, HttpCall, IvrEffect, PlayTicket, Question, Spoken};

@@ -8,7 +8,7 @@ use memchr::memchr;
 
 use super::Invalid;
 use super::header::Params;
-use super::header::scan::decimal;
+use super::header::scan::{decimal, find_marked};
 
 /// A borrowed URI. The text stays as it came, so `%40` or `transport=udp` are never rewritten.
 #[derive(Clone, Copy, Debug)]
@@ -42,30 +42,26 @@ impl<'a> Uri<'a> {
     /// Lenient where the wire is (underscores in host names, `sip:@host`, broken `%` escapes, raw UTF-8 in the user part),
     /// strict where leniency would let one URI pass for another.
     pub fn parse(raw: &'a str) -> Result<Uri<'a>, Invalid> {
-        if raw.bytes().any(|b| NEVER[usize::from(b)]) {
-            return Err(Invalid::Uri("a space, a control character, a quote or an angle bracket stands in it"));
-        }
-        let (scheme, rest) = split(raw, b':').ok_or(Invalid::Uri("it has no scheme"))?;
-        if !is_scheme(scheme) {
-            return Err(Invalid::Uri("its scheme has a character that no scheme has"));
-        }
+        let marks = Marks::of(raw)?;
+        let (scheme, rest) = marks.scheme.and_then(|at| split(raw, at)).ok_or(Invalid::Uri("it has no scheme"))?;
         match Scheme::of(scheme) {
-            kind @ (Scheme::Sip | Scheme::Sips) => Uri::parse_sip(raw, kind, rest),
+            kind @ (Scheme::Sip | Scheme::Sips) => Uri::parse_sip(raw, kind, &marks),
             Scheme::Tel => Uri::parse_tel(raw, rest),
-            Scheme::Other => Ok(Uri { raw, ..Uri::EMPTY }),
+            Scheme::Other if is_scheme(scheme) => Ok(Uri { raw, ..Uri::EMPTY }),
+            Scheme::Other => Err(Invalid::Uri("its scheme has a character that no scheme has")),
         }
     }
 
-    fn parse_sip(raw: &'a str, scheme: Scheme, rest: &'a str) -> Result<Uri<'a>, Invalid> {
-        // The user part may hold `;` and `?` (RFC 4475 §3.1.1.9), so the `@` is looked for first.
-        let (userinfo, rest) = split(rest, b'@').map_or((None, rest), |(userinfo, rest)| (Some(userinfo), rest));
-        let (user, password) = match userinfo.map(|u| split(u, b':').map_or((u, None), |(u, p)| (u, Some(p)))) {
-            Some(("", _)) | None => (None, None),
-            Some((user, password)) => (Some(user), password),
-        };
-        let (rest, headers) = split(rest, b'?').unwrap_or((rest, ""));
-        let (host_port, params) = split(rest, b';').unwrap_or((rest, ""));
+    fn parse_sip(raw: &'a str, scheme: Scheme, marks: &Marks) -> Result<Uri<'a>, Invalid> {
+        let cut =
+            |from: Option<usize>, to: Option<usize>| -> Option<&'a str> { raw.get(from? + 1..to.unwrap_or(raw.len())) };
+        let user =
+            marks.at.and_then(|at| cut(marks.scheme, Some(marks.password.unwrap_or(at)))).filter(|u| !u.is_empty());
+        let password = user.and_then(|_| cut(marks.password, marks.at));
+        let host_port = cut(marks.at.or(marks.scheme), marks.params.or(marks.headers)).unwrap_or_default();
         let (host, port) = Host::parse_with_port(host_port)?;
+        let params = cut(marks.params, marks.headers).unwrap_or_default();
+        let headers = cut(marks.headers, None).unwrap_or_default();
         Ok(Uri { raw, scheme, user, password, host, port, params, headers })
     }
 
@@ -185,7 +181,7 @@ impl fmt::Display for Uri<'_> {
 
 impl Scheme {
     fn of(text: &str) -> Scheme {
-        if text.eq_ignore_ascii_case("sip") {
+        if text == "sip" || text.eq_ignore_ascii_case("sip") {
             Scheme::Sip
         } else if text.eq_ignore_ascii_case("sips") {
             Scheme::Sips
@@ -200,6 +196,9 @@ impl Scheme {
 impl<'a> Host<'a> {
     /// `host`, `host:port`, `[v6]`, `[v6]:port`.
     pub fn parse_with_port(text: &'a str) -> Result<(Host<'a>, Option<u16>), Invalid> {
+        if let Some(plain) = Host::plain_with_port(text) {
+            return Ok(plain);
+        }
         let host_len = if text.starts_with('[') {
             memchr(b']', text.as_bytes()).map(|at| at + 1).ok_or(Invalid::Uri("the IPv6 address has no `]`"))?
         } else {
@@ -215,6 +214,18 @@ impl<'a> Host<'a> {
         Ok((host, Some(port.ok_or(Invalid::Uri("the port is not a number up to 65535"))?)))
     }
 
+    /// The usual case in one pass: a name or an IPv4 address, without white space.
+    fn plain_with_port(text: &'a str) -> Option<(Host<'a>, Option<u16>)> {
+        let len = find_marked(text.as_bytes(), &NO_HOST_NAME).unwrap_or(text.len());
+        let (host, rest) = text.split_at_checked(len).filter(|(host, _)| !host.is_empty())?;
+        let port = match rest.as_bytes() {
+            [] => None,
+            [b':', digits @ ..] => Some(u16::try_from(decimal(digits, u64::from(u16::MAX))?).ok()?),
+            _ => return None,
+        };
+        Some((Host(host), port))
+    }
+
     /// A host alone; IPv6 in brackets.
     pub fn parse(text: &'a str) -> Result<Host<'a>, Invalid> {
         if let Some(v6) = text.strip_prefix('[') {
@@ -222,7 +233,7 @@ impl<'a> Host<'a> {
             v6.parse::<Ipv6Addr>().map_err(|_| Invalid::Uri("that is no IPv6 address"))?;
             return Ok(Host(text));
         }
-        if text.is_empty() || !text.bytes().all(|b| HOST_NAME[usize::from(b)]) {
+        if text.is_empty() || find_marked(text.as_bytes(), &NO_HOST_NAME).is_some() {
             return Err(Invalid::Uri("the host is empty or has a character that no host has"));
         }
         Ok(Host(text))
@@ -253,23 +264,71 @@ impl fmt::Display for Host<'_> {
     }
 }
 
-/// What stands in no URI: white space, control characters, quotes, angle brackets.
-static NEVER: [bool; 256] = {
+/// Where the parts of a SIP URI part, found in one pass. Offsets of the marks themselves.
+#[derive(Default)]
+struct Marks {
+    /// The first `:`.
+    scheme: Option<usize>,
+    /// The `:` between user and password.
+    password: Option<usize>,
+    /// The first `@`.
+    at: Option<usize>,
+    /// The `;` after host and port.
+    params: Option<usize>,
+    /// The `?` after those.
+    headers: Option<usize>,
+}
+
+impl Marks {
+    /// Refuses what stands in no URI.
+    fn of(raw: &str) -> Result<Marks, Invalid> {
+        let (mut marks, mut colon, mut place) = (Marks::default(), None, 0);
+        while let Some((skipped, byte)) = next_mark(raw.as_bytes().get(place..).unwrap_or_default()) {
+            place += skipped;
+            match byte {
+                b':' if marks.scheme.is_none() => marks.scheme = Some(place),
+                b':' => colon = colon.or(Some(place)),
+                // The user part may hold `;` and `?` (RFC 4475 §3.1.1.9): what was found before the `@` is part of it.
+                b'@' if marks.at.is_none() => {
+                    marks = Marks { scheme: marks.scheme, password: colon, at: Some(place), ..Marks::default() };
+                }
+                b';' if marks.headers.is_none() => marks.params = marks.params.or(Some(place)),
+                b'?' => marks.headers = marks.headers.or(Some(place)),
+                b'@' | b';' => {}
+                _ => {
+                    return Err(Invalid::Uri("a space, a control character, a quote or an angle bracket stands in it"));
+                }
+            }
+            place += 1;
+        }
+        Ok(marks)
+    }
+}
+
+/// How many bytes stand before the next mark, and the mark.
+fn next_mark(text: &[u8]) -> Option<(usize, u8)> {
+    let at = find_marked(text, &MARKS)?;
+    Some((at, *text.get(at)?))
+}
+
+/// The marks that part a URI, and what stands in no URI: white space, control characters, quotes, angle brackets.
+static MARKS: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;
     while byte < 128 {
-        table[byte] = byte <= 0x20 || matches!(byte as u8, 0x7f | b'<' | b'>' | b'"');
+        let parts = matches!(byte as u8, b':' | b'@' | b';' | b'?');
+        table[byte] = parts || byte <= 0x20 || matches!(byte as u8, 0x7f | b'<' | b'>' | b'"');
         byte += 1;
     }
     table
 };
 
-/// What host names and IPv4 addresses are made of. Underscores are not legal, and not rare.
-static HOST_NAME: [bool; 256] = {
-    let mut table = [false; 256];
+/// What stands in no host name and in no IPv4 address. Underscores are not legal, and not rare.
+static NO_HOST_NAME: [bool; 256] = {
+    let mut table = [true; 256];
     let mut byte = 0_u8;
     while byte < 128 {
-        table[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+        table[byte as usize] = !(byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'));
         byte += 1;
     }
     table
@@ -315,9 +374,8 @@ fn escape(text: &str, plain: impl Fn(u8) -> bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// What stands before and after the first `mark`, which is ASCII.
-fn split(text: &str, mark: u8) -> Option<(&str, &str)> {
-    let at = memchr(mark, text.as_bytes())?;
+/// What stands before and after the ASCII character at `at`.
+fn split(text: &str, at: usize) -> Option<(&str, &str)> {
     Some((text.get(..at)?, text.get(at + 1..)?))
 }
 

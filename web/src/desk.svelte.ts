@@ -2,7 +2,7 @@
 
 import { Client, type Done, type Link, Refusal, type Socket } from './cti/client'
 import { Store } from './cti/store'
-import { type Agent, type Call, type Leg, type Me, type OrderName, type Orders, type Queue, stampMs } from './cti/types'
+import { type Agent, type Call, type Leg, type Me, type OrderName, type Orders, type Queue, type Stamp, stampMs } from './cti/types'
 import { i18n } from './i18n/index.svelte'
 import { prefs } from './prefs.svelte'
 import { toasts } from './toasts.svelte'
@@ -14,6 +14,15 @@ export type SignInFailure = 'wrong' | 'tooMany' | 'down' | 'missing'
 
 const AGENT_TOPICS = ['agent:me', 'agents', 'queues']
 const SUPERVISOR_TOPICS = [...AGENT_TOPICS, 'calls', 'voicemails', 'trunks']
+
+/** The answer of `/api/session`. */
+interface Session {
+  me: Me
+  expires: Stamp | null
+}
+
+const RENEW_BEFORE_MS = 3_600_000
+const RENEW_RETRY_MS = 60_000
 
 class Desk {
   phase = $state<Phase>('starting')
@@ -30,6 +39,8 @@ class Desk {
   #client: Client | null = null
   /** The account chosen at sign-in, until the switch has taken it. */
   #account: string | null = null
+  /** When the session ends unless it is renewed; NaN: never. */
+  #expiresMs = Number.NaN
 
   readonly isLive = $derived(this.link === 'live')
   readonly isSupervisor = $derived(this.me?.role === 'supervisor' || this.me?.role === 'admin')
@@ -59,9 +70,11 @@ class Desk {
     return [...this.store.tables.call.values()]
   }
 
-  /** Whether a live leg of the call is ours. A leg of our account is: we dialled it at our phone. */
+  /** Whether a live leg of the call is ours, not merely rung by an offer. A leg of our account is: we dialled at it. */
   #isOn(call: Call): boolean {
-    return call.legs.some((leg) => leg.state !== 'ended' && (leg.agent === this.me?.user || isOurAccount(leg, this.agent)))
+    const isOffered = (leg: Leg) => call.offers.some((offer) => offer.leg === leg.id)
+    const isOurs = (leg: Leg) => leg.agent === this.me?.user || isOurAccount(leg, this.agent)
+    return call.legs.some((leg) => leg.state !== 'ended' && isOurs(leg) && !isOffered(leg))
   }
 
   constructor() {
@@ -118,8 +131,9 @@ class Desk {
     }
   }
 
-  #enter(me: Me): void {
+  #enter({ me, expires }: Session): void {
     this.me = me
+    this.#expiresMs = stampMs(expires)
     this.hasEnded = false
     this.link = 'connecting'
     this.phase = 'signed_in'
@@ -167,6 +181,15 @@ class Desk {
 
   #tick(): void {
     this.now = Date.now() + (this.#client?.offsetMs ?? 0)
+    if (this.isLive && this.now > this.#expiresMs - RENEW_BEFORE_MS) void this.#renew()
+  }
+
+  /** Lengthens the session while somebody sits here: nobody is thrown out in the middle of a call. */
+  async #renew(): Promise<void> {
+    this.#expiresMs = Number.POSITIVE_INFINITY
+    const response = await fetch('/api/session', { method: 'PUT' }).catch(() => null)
+    const session: Session | null = response?.ok ? await response.json() : null
+    this.#expiresMs = session ? stampMs(session.expires) : this.now + RENEW_BEFORE_MS + RENEW_RETRY_MS
   }
 }
 

@@ -124,6 +124,20 @@ describe('the CTI client', () => {
     expect(client.link).toBe('live')
   })
 
+  it('follows more topics before it is live, and again on a new session', async () => {
+    socket().open()
+    client.follow(['queue:sales'])
+    expect(socket().count('sub')).toBe(0)
+    welcome()
+    client.follow(['queue:vip'])
+    expect(socket().sent.flatMap((frame) => (frame.t === 'sub' ? frame.topics : []))).toEqual(['agent:me', 'queue:sales', 'queue:vip'])
+    socket().lose()
+    await vi.advanceTimersByTimeAsync(300)
+    socket().open()
+    welcome({ session: 's2' })
+    expect(socket().count('sub')).toBe(3)
+  })
+
   it('asks to resync once when an event is missing, and takes the snapshot', () => {
     goLive()
     event(10, 12)

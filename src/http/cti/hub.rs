@@ -1,6 +1,6 @@
 //! The hub: joins the desktop's picture with the sessions that look at it.
 //!
-//! [`Hub::handle`] runs on the bus's thread: it folds the event and puts a frame into the outbox of each session that
+//! [`Hub::publish`] runs on the bus's thread: it folds the event and puts a frame into the outbox of each session that
 //! sees any of it. It takes a lock that nobody holds for longer than a snapshot takes, and never waits for a socket.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -87,7 +87,7 @@ impl Hub {
     }
 
     /// Folds an event and hands it to the sessions.
-    pub fn handle(&self, event: &Event) {
+    pub fn publish(&self, event: &Event) {
         let mut state = self.lock();
         let Some(delta) = state.desk.apply(event) else { return };
         let prints = Prints::of(&delta);
@@ -263,7 +263,7 @@ impl Hub {
 /// The hub on the bus.
 impl Observer for Arc<Hub> {
     fn handle(&mut self, event: &Arc<Event>) {
-        Hub::handle(self, event);
+        self.publish(event);
     }
 }
 

@@ -120,10 +120,11 @@ impl Name {
         }
     }
 
-    /// One look in the table, one comparison.
+    /// One look in the table, one comparison: of whole words where it is spelt as usual, else byte by byte without case.
     fn find(text: &[u8]) -> Name {
         let name = SLOTS[slot(text)];
-        if text.eq_ignore_ascii_case(name.as_str().as_bytes()) { name } else { Name::Other }
+        let usual = name.as_str().as_bytes();
+        if text == usual || text.eq_ignore_ascii_case(usual) { name } else { Name::Other }
     }
 
     const fn of_compact(letter: u8) -> Name {

@@ -29,18 +29,20 @@ impl<'a> NameAddr<'a> {
     /// (RFC 3261 §20.10).
     pub fn parse(value: &'a [u8]) -> Result<NameAddr<'a>, Invalid> {
         let value = trim(value);
-        let (display, rest) = if value.first() == Some(&b'"') {
-            let len = quoted_len(value).ok_or(Invalid::Value("a quoted string never ends"))?;
-            let (display, rest) = value.split_at_checked(len).unwrap_or((value, b""));
-            (display, trim_start(rest))
-        } else {
-            match memchr2(b'<', b'"', value) {
+        let (display, rest) = match value.first() {
+            Some(b'<') => (&b""[..], value),
+            Some(b'"') => {
+                let len = quoted_len(value).ok_or(Invalid::Value("a quoted string never ends"))?;
+                let (display, rest) = value.split_at_checked(len).unwrap_or((value, b""));
+                (display, trim_start(rest))
+            }
+            _ => match memchr2(b'<', b'"', value) {
                 Some(at) if value.get(at) == Some(&b'<') => {
                     let (display, rest) = value.split_at_checked(at).unwrap_or((b"", value));
                     (trim(display), rest)
                 }
                 _ => return NameAddr::parse_bare(value),
-            }
+            },
         };
         // RFC 4475 §3.1.2.15: a display name with a comma must be quoted, else it could be two elements.
         if display.first() != Some(&b'"') && memchr(b',', display).is_some() {

@@ -66,9 +66,12 @@ impl<'a> CSeq<'a> {
     fn read(value: &'a [u8]) -> Option<CSeq<'a>> {
         let (number, method) = word(value)?;
         let number = u32::try_from(decimal(number, (1 << 31) - 1)?).ok()?;
-        let method = trim(method);
-        let text = utf8(method).filter(|_| is_token(method))?;
-        Some(CSeq { number, method: Method::of(method), method_text: text })
+        let text = trim(method);
+        let (method, method_text) = match Method::of(text) {
+            Method::Other => (Method::Other, utf8(text).filter(|_| is_token(text))?),
+            known => (known, known.as_str()),
+        };
+        Some(CSeq { number, method, method_text })
     }
 }
 

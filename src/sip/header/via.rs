@@ -25,9 +25,7 @@ impl<'a> Via<'a> {
     }
 
     fn read(element: &'a [u8]) -> Option<Via<'a>> {
-        let (_protocol, rest) = split(element, b'/')?;
-        let (_version, rest) = split(rest, b'/')?;
-        let rest = trim_start(rest);
+        let rest = trim_start(after_protocol(element)?);
         let (transport, rest) = rest.split_at_checked(rest.iter().position(|&b| is_space(b))?)?;
         let (sent_by, params) = match memchr::memchr(b';', rest) {
             Some(at) => (rest.get(..at)?, rest.get(at + 1..)?),
@@ -84,6 +82,16 @@ impl<'a> Via<'a> {
     pub fn maddr(&self) -> Option<&'a str> {
         self.params.get("maddr")
     }
+}
+
+/// What follows `SIP/2.0/`, or any two tokens in their place.
+fn after_protocol(element: &[u8]) -> Option<&[u8]> {
+    if let Some(rest) = element.strip_prefix(b"SIP/2.0/") {
+        return Some(rest);
+    }
+    let (_protocol, rest) = split(element, b'/')?;
+    let (_version, rest) = split(rest, b'/')?;
+    Some(rest)
 }
 
 /// A token, then `mark`, with white space round both.

@@ -73,8 +73,12 @@ fn check_request(message: &Message, faults: &mut Faults) {
 fn check_cseq(message: &Message, value: &[u8], faults: &mut Faults) {
     match CSeq::parse(value) {
         Ok(cseq) => {
-            let other = message.is_request() && cseq.method_text != message.method_text();
-            faults.add_if(other, Fault::CSeqMismatch);
+            let same = match message.method() {
+                Some(Method::Other) => cseq.method_text == message.method_text(),
+                Some(known) => cseq.method == known,
+                None => true,
+            };
+            faults.add_if(!same, Fault::CSeqMismatch);
         }
         Err(_) => faults.add(Fault::BadCSeq),
     }
@@ -98,7 +102,7 @@ fn is_route(element: &[u8]) -> bool {
 /// RFC 3261 §25.1 `callid`, taken widely: one word without the marks that end a parameter or a line.
 fn is_call_id(value: &[u8]) -> bool {
     !value.is_empty()
-        && scan::utf8(value).is_some()
+        && (value.is_ascii() || scan::utf8(value).is_some())
         && value.iter().all(|&b| b > b' ' && b != 0x7f && b != b',' && b != b';')
 }
 

@@ -31,13 +31,15 @@ impl Span {
         let (name, rest) = line.split_at_checked(scan::token_len(line)).filter(|(name, _)| !name.is_empty())?;
         let after = scan::trim_start(rest).strip_prefix(b":")?;
         let value = scan::trim_start(after);
-        let value_at = at + line.len() - value.len();
+        // No offset in the line is greater than its end.
+        let end = u32::try_from(at + line.len()).ok()?;
+        let value_at = end - value.len() as u32;
         Some(Span {
             name: Name::of(name),
             name_len: u16::try_from(name.len()).ok()?,
-            name_at: u32::try_from(at).ok()?,
-            value_at: u32::try_from(value_at).ok()?,
-            value_end: u32::try_from(value_at + scan::trim_end(value).len()).ok()?,
+            name_at: at as u32,
+            value_at,
+            value_end: value_at + scan::trim_end(value).len() as u32,
         })
     }
 }

@@ -109,7 +109,8 @@ fn check_version(version: &[u8], faults: &mut Faults) {
 
 /// RFC 3261 §18.3: Content-Length bounds the body, what follows it is not ours; without one the body is the rest.
 fn cut_body(message: &mut Message) {
-    let length = content_length(message.all(Name::ContentLength).map(|h| h.value));
+    let lines = message.spans.iter().filter(|span| span.name == Name::ContentLength);
+    let length = content_length(lines.map(|span| message.head.get(span.value()).unwrap_or_default()));
     let here = message.raw.len() - message.body_at;
     match length {
         Ok(Some(length)) if length > here => message.faults.add(Fault::ShortBody),

@@ -119,7 +119,7 @@ export class Client {
   follow(topics: string[]): void {
     const more = topics.filter((topic) => !this.#topics.includes(topic))
     this.#topics = [...this.#topics, ...more]
-    if (this.#link === 'live') this.#subscribe(more)
+    if (this.#socket && this.#timers.welcome === undefined) this.#subscribe(more)
   }
 
   /** Closes for good. */

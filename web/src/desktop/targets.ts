@@ -7,10 +7,10 @@ export type Target =
   | { kind: 'queue'; to: string; name: string; queue: Queue }
   | { kind: 'number'; to: string; name: string }
 
-/** The text is something to dial: digits with the marks people put between them. */
+/** What to dial, without the marks people put between digits; `null` for names and for masked numbers (`138****8000`). */
 export function dialable(text: string): string | null {
   const bare = text.replaceAll(/[\s().-]/g, '')
-  return /^\+?[0-9*#]{2,}$/.test(bare) ? bare : null
+  return /^\+?[0-9*#]{2,}$/.test(bare) && !bare.includes('**') ? bare : null
 }
 
 /** The targets that fit `text`, those who can take the call first; `self` is never among them. */

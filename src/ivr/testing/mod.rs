@@ -3,26 +3,31 @@
 //! A scripted caller and a canned world ([`Scenario`]) around the machine that serves real calls, in virtual time.
 //! Nothing here reads a file: the texts come in, findings and transcripts go out.
 
-use core::fmt;
+mod canned;
+#[cfg(test)]
+mod tests;
+mod transcript;
+
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::dialplan::coverage::Coverage;
-use crate::dialplan::facts::{CallFacts, QueueFacts};
+use crate::dialplan::facts::CallFacts;
 use crate::dialplan::model::{Action, Dialplan, DialplanId, EdgeLabel, StateId};
-use crate::dialplan::scenario::{Answer as Canned, End, HoursAnswer, MONDAY, Scenario, Scenarios, Step, StepKind};
-use crate::dialplan::value::{Date, Key};
+use crate::dialplan::scenario::{Answer as Canned, End, MONDAY, Scenario, Scenarios, Step, StepKind};
+use crate::dialplan::value::Key;
 use crate::dialplan::{Book, PromptCatalogue};
 use crate::finding::{Finding, Severity};
-use crate::ids::{HoursName, Language, PromptName, QueueName};
+use crate::ids::{Language, PromptName};
 use crate::limits;
 use crate::time::Time;
 
 use super::effect::{AskTicket, IvrEffect, PlayTicket, Question, Spoken};
 use super::input::{Answer, Compared, DialEnd, IvrInput, QueueEnd};
 use super::machine::Machine;
-use super::world::{LocalTime, Opening, World};
+use canned::CannedWorld;
+use transcript::end_text;
 
 /// How long an answer from outside takes where the test says nothing of time.
 const REPLY_TIME: Duration = Duration::from_millis(200);
@@ -192,8 +197,9 @@ struct Walk<'a> {
     secure: bool,
     /// Answers of each state used so far.
     used: BTreeMap<(DialplanId, StateId), usize>,
-    /// Happenings that expectations have passed.
+    /// The happening that expectations have come to, and how many of its prompts they have heard.
     seen: usize,
+    heard: usize,
     walked: Walked,
 }
 
@@ -224,7 +230,20 @@ impl<'a> Walk<'a> {
         };
         let machine = Machine::of_page(book.clone(), dialplan, call, &scenario.give, known);
         let (now, pending, used) = (scenario.at, Pending::Nothing, BTreeMap::new());
-        Walk { book, catalogue, dialplan, scenario, machine, now, pending, secure: false, used, seen: 0, walked }
+        Walk {
+            book,
+            catalogue,
+            dialplan,
+            scenario,
+            machine,
+            now,
+            pending,
+            secure: false,
+            used,
+            seen: 0,
+            heard: 0,
+            walked,
+        }
     }
 
     // -- the script --------------------------------------------------------------------------------------------------
@@ -269,32 +288,47 @@ impl<'a> Walk<'a> {
     fn take_step(&mut self, step: &Step) -> Result<(), String> {
         match &step.what {
             StepKind::Hear(prompt) => {
-                let heard = |happening: &Happening| matches!(happening, Happening::Heard { prompts, .. } if prompts.contains(prompt));
+                let heard = |happening: &Happening, from: usize| match happening {
+                    Happening::Heard { prompts, .. } => {
+                        let at = prompts.iter().skip(from).position(|heard| heard == prompt);
+                        at.map(|at| from + at + 1)
+                    }
+                    _ => None,
+                };
                 self.expect(heard).ok_or_else(|| format!("The prompt `{prompt}` is not heard."))
             }
             StepKind::Words(text) => {
-                let heard = |happening: &Happening| matches!(happening, Happening::Heard { words, .. } if words.contains(&**text));
+                let heard = |happening: &Happening, from: usize| match happening {
+                    Happening::Heard { words, .. } if words.contains(&**text) => Some(from),
+                    _ => None,
+                };
                 self.expect(heard).ok_or_else(|| format!("Nothing is said with the words \"{text}\"."))
             }
             StepKind::State(dialplan, state) => {
                 if self.machine.place() == Some((*dialplan, *state)) {
                     return Ok(());
                 }
-                let came = |happening: &Happening| matches!(happening, Happening::Entered { dialplan: d, state: s, .. } if (d, s) == (dialplan, state));
+                let came = |happening: &Happening, from: usize| match happening {
+                    Happening::Entered { dialplan: d, state: s, .. } if (d, s) == (dialplan, state) => Some(from),
+                    _ => None,
+                };
                 let name = self.place_name(*dialplan, *state);
                 self.expect(came).ok_or_else(|| format!("The call does not come to the state `{name}`."))
             }
             StepKind::Press(keys) => {
                 self.until_keys_are_taken("presses keys")?;
+                self.look_ahead();
                 self.press(keys);
                 Ok(())
             }
             StepKind::Silence => {
                 self.until_keys_are_taken("keeps silent")?;
+                self.look_ahead();
                 self.keep_silent();
                 Ok(())
             }
             StepKind::Wait(span) => {
+                self.look_ahead();
                 let until = self.now + *span;
                 while self.due(false).is_some_and(|due| due <= until) && self.advance(false) {}
                 self.now = until;
@@ -307,13 +341,21 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Goes on until something happens that has not been looked at; `None` where the walk ends without it.
-    fn expect(&mut self, what: impl Fn(&Happening) -> bool) -> Option<()> {
+    /// What is expected after the caller has done something happens after it.
+    fn look_ahead(&mut self) {
+        (self.seen, self.heard) = (self.walked.happenings.len(), 0);
+    }
+
+    /// Goes on until something happens that is expected; `None` where the walk ends without it. `what` is given a
+    /// happening and how many of its prompts were heard before, and says how many are now.
+    fn expect(&mut self, what: impl Fn(&Happening, usize) -> Option<usize>) -> Option<()> {
         loop {
-            let unseen = self.walked.happenings.iter().skip(self.seen);
-            if let Some(at) = unseen.map(|(_, happening)| happening).position(&what) {
-                self.seen += at + 1;
-                return Some(());
+            while let Some((_, happening)) = self.walked.happenings.get(self.seen) {
+                if let Some(heard) = what(happening, self.heard) {
+                    self.heard = heard;
+                    return Some(());
+                }
+                (self.seen, self.heard) = (self.seen + 1, 0);
             }
             if !self.advance(true) {
                 return None;
@@ -669,89 +711,5 @@ fn ends_as(expected: &End, end: &End) -> bool {
             queue == found && told && (priority.is_none() || priority == points)
         }
         _ => expected == end,
-    }
-}
-
-fn end_text(end: &End) -> String {
-    match end {
-        End::Queue { queue, priority, attach } => {
-            let priority = priority.map(|points| format!(" with priority {points}")).unwrap_or_default();
-            let attach: Vec<_> = attach.iter().map(|(label, value)| format!("{label} = {value}")).collect();
-            let attach = if attach.is_empty() { String::new() } else { format!(", telling {}", attach.join(", ")) };
-            format!("queue `{queue}`{priority}{attach}")
-        }
-        End::Dial(to) => format!("a call to `{to}`"),
-        End::Voicemail(mailbox) => format!("voicemail `{mailbox}`"),
-        End::Hangup => "a hangup by the dialplan".to_string(),
-        End::CallerHangup => "a hangup by the caller".to_string(),
-        End::Return(_) => "a return".to_string(),
-    }
-}
-
-/// The transcript, as `strowger dialplan try` prints it.
-impl fmt::Display for Walked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, happening) in &self.happenings {
-            let seconds = at.as_secs();
-            write!(f, "{:>3}:{:02}  ", seconds / 60, seconds % 60)?;
-            match happening {
-                Happening::Entered { name, .. } => writeln!(f, "[{name}]")?,
-                Happening::Heard { words, .. } => writeln!(f, "  “{words}”")?,
-                Happening::Pressed(keys) => writeln!(f, "  the caller presses {keys}")?,
-                Happening::KeptSilent => writeln!(f, "  the caller keeps silent")?,
-                Happening::Asked(what) => writeln!(f, "  → {what}")?,
-                Happening::Answered(what) => writeln!(f, "  ← {what}")?,
-            }
-        }
-        match &self.end {
-            Some(end) => writeln!(f, "It ends in {}.", end_text(end)),
-            None => writeln!(f, "It does not end."),
-        }
-    }
-}
-
-/// The house as the scenario says it is.
-struct CannedWorld<'a> {
-    scenario: &'a Scenario,
-    catalogue: &'a PromptCatalogue,
-    now: Time,
-}
-
-impl World for CannedWorld<'_> {
-    fn opening(&self, hours: &HoursName) -> Opening {
-        match self.scenario.hours.get(hours) {
-            None | Some(HoursAnswer::Open) => Opening::Open,
-            Some(HoursAnswer::Closed) => Opening::Closed,
-            Some(HoursAnswer::Holiday) => Opening::Holiday,
-        }
-    }
-
-    fn queue(&self, queue: &QueueName) -> QueueFacts {
-        self.scenario.queues.get(queue).copied().unwrap_or_default()
-    }
-
-    fn local_time(&self) -> LocalTime {
-        local_time(self.now, self.scenario.offset_minutes)
-    }
-
-    fn has_prompt(&self, language: &Language, prompt: &PromptName) -> bool {
-        self.catalogue.words(language, prompt).is_some()
-    }
-}
-
-/// Date, hour and weekday at an offset from UTC.
-fn local_time(now: Time, offset_minutes: i16) -> LocalTime {
-    let seconds = i64::try_from(now.as_micros() / 1_000_000).unwrap_or(i64::MAX);
-    let local = jiff::tz::Offset::from_seconds(i32::from(offset_minutes) * 60)
-        .ok()
-        .zip(jiff::Timestamp::from_second(seconds).ok())
-        .map(|(offset, at)| offset.to_datetime(at))
-        .unwrap_or_default();
-    let part = |n: i8| u8::try_from(n).unwrap_or(0);
-    let year = u16::try_from(local.year()).unwrap_or(0);
-    LocalTime {
-        date: Date::new(year, part(local.month()), part(local.day())).unwrap_or(Date::EPOCH),
-        hour: part(local.hour()),
-        weekday: part(local.weekday().to_monday_one_offset()),
     }
 }
