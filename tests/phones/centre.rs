@@ -5,6 +5,7 @@ use std::process::Command as Program;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use rustix::process::Signal;
 use strowger::app::{centre, edition};
 use strowger::call::record::CallRecord;
 use strowger::command::{Actor, Command, Done, Order, Refusal, UserRole};
@@ -13,13 +14,14 @@ use strowger::ids::{AccountName, CallId, UserName};
 use strowger::runtime::bus::Observer;
 use strowger::runtime::fold::read_call;
 use strowger::store::View;
+use strowger::store::sled::SledView;
 use strowger::store::view::key;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 use super::child::{Running, patiently};
 use super::place::{CARRIER, CENTRE, NARROW_CARRIER, Place};
-use super::sound::{tone, write_tone};
+use super::sound::{Sound, tone, write_tone};
 
 const PATIENCE: Duration = Duration::from_secs(15);
 /// The carrier's number that reaches the menu.
@@ -94,8 +96,13 @@ impl Centre {
 
     /// Waits for an event.
     pub fn wait_for<T>(&self, what: &str, found: impl Fn(&Event) -> Option<T>) -> T {
-        let seen = patiently(PATIENCE, || self.events().iter().find_map(|event| found(event)));
-        seen.unwrap_or_else(|| panic!("no {what} in {:#?}", self.events()))
+        self.wait_for_nth(what, 1, found)
+    }
+
+    /// Waits for the `nth` of its kind, from 1.
+    pub fn wait_for_nth<T>(&self, what: &str, nth: usize, found: impl Fn(&Event) -> Option<T>) -> T {
+        let seen = patiently(PATIENCE, || self.events().iter().filter_map(|event| found(event)).nth(nth - 1));
+        seen.unwrap_or_else(|| panic!("no {what} ({nth}) in {:#?}", self.events()))
     }
 
     pub fn wait_until_registered(&self, account: &str) {
@@ -169,9 +176,10 @@ pub fn records(view: &dyn View) -> Vec<CallRecord> {
     rows.iter().map(|row| read_call(row).expect("a row of calls is a call record")).collect()
 }
 
-/// `strowger serve` as a process of its own, for what only a process can suffer.
+/// `strowger serve` as a process of its own.
 pub struct Served {
     pub process: Running,
+    data: PathBuf,
 }
 
 impl Served {
@@ -181,9 +189,47 @@ impl Served {
         let mut command = Program::new(env!("CARGO_BIN_EXE_strowger"));
         command.arg("serve").arg("--config").arg(&config);
         let process = Running::start(&mut command, &place.path("serve.log"));
-        let up = patiently(PATIENCE, || process.said().contains("taking SIP").then_some(()));
+        let up = patiently(PATIENCE, || process.said().contains("taking HTTP").then_some(()));
         assert!(up.is_some(), "the centre does not start: {}", process.said());
-        Self { process }
+        Self { process, data: place.path("centre/data") }
+    }
+
+    /// Tells it to stop and waits until it has.
+    pub fn stop(mut self) -> Remains {
+        self.process.signal(Signal::TERM);
+        self.remains()
+    }
+
+    /// What is left once the process has ended by itself.
+    pub fn remains(&mut self) -> Remains {
+        let ended = self.process.ends_within(PATIENCE);
+        assert!(ended.success(), "{ended}: {}", self.process.said());
+        Remains::of(&self.data)
+    }
+}
+
+/// What lasts: the store of a centre that is not running.
+pub struct Remains {
+    pub records: Vec<CallRecord>,
+    recordings: PathBuf,
+}
+
+impl Remains {
+    pub fn of(data: &Path) -> Self {
+        let (view, _) = SledView::open(&data.join("view")).expect("the view opens");
+        Self { records: records(&view), recordings: data.join("recordings") }
+    }
+
+    /// The one record there must be.
+    pub fn only_record(&self) -> &CallRecord {
+        let [record] = self.records.as_slice() else { panic!("one record is wanted: {:#?}", self.records) };
+        record
+    }
+
+    /// The channels of a call's one recording.
+    pub fn recording(&self, record: &CallRecord) -> Vec<Sound> {
+        let [recording] = record.recordings.as_slice() else { panic!("one recording is wanted: {record:#?}") };
+        Sound::read(&self.recordings.join(&recording.file))
     }
 }
 
@@ -203,7 +249,8 @@ fn furnish(place: &Place, more: &str) -> PathBuf {
     let config = to.join("strowger.toml");
     std::fs::write(&config, text + more).expect("the test's folder takes a file");
     furnish_tones(&to.join("prompts"));
-    import_people(&config, &from.join("people.csv"));
+    import(&config, "users", &from.join("people.csv"));
+    import(&config, "customers", &from.join("customers.csv"));
     config
 }
 
@@ -226,10 +273,10 @@ fn furnish_tones(prompts: &Path) {
     }
 }
 
-/// Puts the people of a table into the store, as an administrator does.
-fn import_people(config: &Path, people: &Path) {
+/// Puts a table into the store, as an administrator does.
+fn import(config: &Path, what: &str, table: &Path) {
     let mut command = Program::new(env!("CARGO_BIN_EXE_strowger"));
-    command.arg("--config").arg(config).args(["users", "import"]).arg(people);
+    command.arg("--config").arg(config).args([what, "import"]).arg(table);
     let output = command.output().expect("the binary under test starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -3,24 +3,20 @@
 use std::time::Duration;
 
 use rustix::process::Signal;
-use strowger::call::record::CallRecord;
 use strowger::cause::What;
 
+use super::baresip::{Phone, Setup};
 use super::capture::Capture;
-use super::centre::{self, MESSAGE, Served};
+use super::centre::{MESSAGE, RECEPTION, Served};
 use super::child::patiently;
+use super::desk::Desk;
 use super::place::{CARRIER, CENTRE, Place};
+use super::registration::ALICE;
 use super::sipp::{Line, Script, Sipp};
 use super::sound::{Sound, tone};
 use super::speech::Speech;
 
 const LINE: Line<'static> = Line { party: CARRIER, port: 5_060, caller: "+8613800138000", called: MESSAGE };
-
-/// The records in the store of a centre that is not running.
-fn records_of(place: &Place) -> Vec<CallRecord> {
-    let (view, _) = strowger::store::sled::SledView::open(&place.path("centre/data/view")).expect("the view opens");
-    centre::records(&view)
-}
 
 /// A caller who leaves a message longer than the test.
 fn long_message(place: &Place) -> Sipp {
@@ -47,23 +43,48 @@ fn only_wav_in(folder: &std::path::Path) -> Option<std::path::PathBuf> {
 fn a_killed_centre_has_one_record_of_the_call_and_a_recording_up_to_the_last_second() {
     let place = Place::new("killed");
     let mut served = Served::start(&place);
-    let _caller = long_message(&place);
-    let recordings = place.path("centre/data/recordings");
-    let file = patiently(Duration::from_secs(20), || only_wav_in(&recordings)).expect("a message is recorded");
+    let alice = Phone::start(&place, Setup { answers: true, ..ALICE });
+    alice.wait_for("REGISTER_OK");
+    let mut desk = Desk::open(place.address(CENTRE), "alice", "correct horse alice");
+    desk.serve_from("1001");
+    let speech = Speech::new().silence(2).keys("1").tone(tone::CALLER, 20);
+    let script = Script::call().answered().speak().pause(Duration::from_secs(60)).hang_up();
+    let _caller = Sipp::start(&place, Line { called: RECEPTION, ..LINE }, &speech, &script);
+    desk.wait_for_event("call.connected");
     std::thread::sleep(Duration::from_secs(6));
     served.process.signal(Signal::KILL);
     served.process.ends_within(Duration::from_secs(5));
+    let file = only_wav_in(&place.path("centre/data/recordings")).expect("the call is recorded");
+    let channels = Sound::read(&file);
+    assert_eq!(channels.len(), 2);
+    for (channel, hz) in channels.iter().zip([tone::CALLER, tone::ALICE]) {
+        assert!(channel.seconds() > 4.8, "{} s of 6 are kept", channel.seconds());
+        assert_eq!(channel.order(), [hz], "{:?}", channel.runs());
+    }
 
+    let remains = Served::start(&place).stop();
+    let record = remains.only_record();
+    assert_eq!(record.cause.map(|cause| cause.what), Some(What::SwitchRestart), "{record:#?}");
+    assert_eq!((record.from.number.as_str(), record.legs.len()), (LINE.caller, 2), "{record:#?}");
+    // The index knows the file and how long it is.
+    assert!(remains.recording(record)[0].seconds() > 4.8);
+}
+
+#[test]
+fn a_killed_centre_keeps_the_message_that_was_being_left() {
+    let place = Place::new("killed-message");
+    let mut served = Served::start(&place);
+    let _caller = long_message(&place);
+    let recordings = place.path("centre/data/recordings");
+    let file = patiently(Duration::from_secs(20), || only_wav_in(&recordings)).expect("a message is recorded");
+    std::thread::sleep(Duration::from_secs(4));
+    served.process.signal(Signal::KILL);
+    served.process.ends_within(Duration::from_secs(5));
     let [message] = <[_; 1]>::try_from(Sound::read(&file)).ok().expect("a message has one channel");
-    assert!(message.seconds() > 4.5, "{} s of at least 6 are kept", message.seconds());
-    assert!(message.of(tone::CALLER) > 4.0, "{:?}", message.runs());
-
-    let again = Served::start(&place);
-    drop(again);
-    let records = records_of(&place);
-    assert_eq!(records.len(), 1, "{records:#?}");
-    assert_eq!(records[0].cause.map(|cause| cause.what), Some(What::SwitchRestart), "{records:#?}");
-    assert_eq!(records[0].from.number, LINE.caller);
+    assert!(message.seconds() > 2.8, "{} s of 4 are kept", message.seconds());
+    let remains = Served::start(&place).stop();
+    let cause = remains.only_record().cause;
+    assert_eq!(cause.map(|cause| cause.what), Some(What::SwitchRestart));
 }
 
 #[test]
@@ -83,15 +104,13 @@ fn a_centre_told_to_stop_lets_the_call_finish_and_refuses_new_ones() {
     Sipp::start(&place, late, &Speech::new(), &Script::call().refused(503)).succeeds();
     assert!(served.process.is_running(), "the call in progress goes on");
     caller.succeeds();
-    let ended = served.process.ends_within(Duration::from_secs(15));
-    assert!(ended.success(), "{ended}: {}", served.process.said());
+    let remains = served.remains();
 
     let wire = capture.stop();
     let refusal = wire.first("503", place.address(CENTRE), place.address(CARRIER));
     assert!(!refusal.retry_after.is_empty(), "{refusal:?}");
-    let records = records_of(&place);
-    assert_eq!(records.len(), 1, "{records:#?}");
-    assert_eq!(records[0].cause.map(|cause| cause.what), Some(What::Hangup), "{records:#?}");
+    let record = remains.only_record();
+    assert_eq!(record.cause.map(|cause| cause.what), Some(What::Hangup), "{record:#?}");
     let file = only_wav_in(&recordings).expect("the message is kept");
     let [message] = <[_; 1]>::try_from(Sound::read(&file)).ok().expect("a message has one channel");
     assert!(message.of(tone::CALLER) > 3.5, "{:?}", message.runs());
@@ -109,9 +128,8 @@ fn a_second_signal_ends_the_call_at_once_with_its_record() {
     served.process.signal(Signal::TERM);
     std::thread::sleep(Duration::from_millis(300));
     served.process.signal(Signal::TERM);
-    let ended = served.process.ends_within(Duration::from_secs(10));
-    assert!(ended.success(), "{ended}: {}", served.process.said());
+    let remains = served.remains();
     caller.succeeds();
-    let records = records_of(&place);
-    assert_eq!(records[0].cause.map(|cause| cause.what), Some(What::SwitchRestart), "{records:#?}");
+    let record = remains.only_record();
+    assert_eq!(record.cause.map(|cause| cause.what), Some(What::SwitchRestart), "{record:#?}");
 }

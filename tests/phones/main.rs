@@ -9,6 +9,7 @@ mod baresip;
 mod capture;
 mod centre;
 mod child;
+mod desk;
 mod place;
 mod sipp;
 mod sound;

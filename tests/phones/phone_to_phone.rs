@@ -9,7 +9,7 @@ use super::baresip::{Phone, Setup};
 use super::capture::Capture;
 use super::centre::Centre;
 use super::place::{CENTRE, Place};
-use super::registration::{ALICE, BOB};
+use super::registration::{ALICE, BOB, CAROL};
 use super::sound::tone;
 
 fn talk(seconds: u64) {
@@ -75,4 +75,72 @@ fn two_phones_talk_hold_and_press_keys_over_udp() {
 #[test]
 fn two_phones_talk_hold_and_press_keys_over_tcp() {
     call_hold_keys_and_hang_up("tcp-call", "tcp");
+}
+
+/// The transfer key of a phone: REFER, accepted, told of the outcome; the phone is free again (RFC 3515).
+#[test]
+fn a_phone_transfers_its_call_and_the_other_two_talk() {
+    let place = Place::new("transfer");
+    let centre = Centre::start(&place);
+    let capture = Capture::start(&place);
+    let mut alice = Phone::start(&place, ALICE);
+    let mut bob = Phone::start(&place, Setup { answers: true, ..BOB });
+    let carol = Phone::start(&place, Setup { answers: true, ..CAROL });
+    for phone in [&alice, &bob, &carol] {
+        phone.wait_for("REGISTER_OK");
+    }
+    alice.dial("1002");
+    alice.wait_for("CALL_ESTABLISHED");
+    bob.wait_for("CALL_ESTABLISHED");
+    talk(2);
+    bob.order("transfer", "sip:1003@centre.test");
+    carol.wait_for("CALL_ESTABLISHED");
+    bob.wait_for("CALL_CLOSED");
+    talk(3);
+    assert_eq!(alice.count("CALL_CLOSED"), 0, "who is transferred stays connected");
+    alice.hang_up();
+    carol.wait_for("CALL_CLOSED");
+
+    let [record] = <[_; 1]>::try_from(centre.records(1)).expect("one record, one call");
+    assert_eq!(record.transfers.iter().map(|transfer| transfer.to.as_str()).collect::<Vec<_>>(), ["1003"]);
+    assert_eq!(record.legs.len(), 3, "{record:#?}");
+
+    let wire = capture.stop();
+    let (us, a, b, c) =
+        (place.address(CENTRE), place.address(ALICE.party), place.address(BOB.party), place.address(CAROL.party));
+    let refer: Vec<_> = wire.ladder(us, b).into_iter().skip_while(|what| what != "REFER").collect();
+    for step in ["REFER", "202", "NOTIFY", "BYE"] {
+        assert!(refer.contains(&step.to_owned()), "{step} is missing: {refer:?}");
+    }
+    let heard_by_alice = wire.sound(us, a);
+    let order: Vec<_> = heard_by_alice.order().into_iter().filter(|hz| [tone::BOB, tone::CAROL].contains(hz)).collect();
+    assert_eq!(order, [tone::BOB, tone::CAROL], "{:?}", heard_by_alice.runs());
+    assert!(heard_by_alice.of(tone::CAROL) > 1.5, "{:?}", heard_by_alice.runs());
+    let heard_by_carol = wire.sound(us, c);
+    assert_eq!(heard_by_carol.order(), [tone::ALICE], "{:?}", heard_by_carol.runs());
+}
+
+/// Nobody is there where the call should go: the transferring phone keeps its call.
+#[test]
+fn a_transfer_that_fails_gives_the_call_back() {
+    let place = Place::new("transfer-fails");
+    let centre = Centre::start(&place);
+    let mut alice = Phone::start(&place, ALICE);
+    let mut bob = Phone::start(&place, Setup { answers: true, ..BOB });
+    alice.wait_for("REGISTER_OK");
+    bob.wait_for("REGISTER_OK");
+    let capture = Capture::start(&place);
+    alice.dial("1002");
+    bob.wait_for("CALL_ESTABLISHED");
+    bob.order("transfer", "sip:1003@centre.test");
+    let again = |event: &strowger::event::Event| matches!(event.fact, Fact::LegsConnected { .. }).then_some(());
+    centre.wait_for_nth("connection", 2, again);
+    talk(3);
+    assert_eq!((alice.count("CALL_CLOSED"), bob.count("CALL_CLOSED")), (0, 0));
+    alice.hang_up();
+    bob.wait_for("CALL_CLOSED");
+    assert_eq!(centre.records(1)[0].legs.len(), 2);
+    let wire = capture.stop();
+    let heard = wire.sound(place.address(CENTRE), place.address(BOB.party));
+    assert_eq!(heard.order().last(), Some(&tone::ALICE), "{:?}", heard.runs());
 }

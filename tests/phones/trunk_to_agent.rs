@@ -8,11 +8,12 @@ use strowger::event::{AgentState, Fact, OfferOutcome, QueueExit, Role};
 
 use super::baresip::{Phone, Setup};
 use super::capture::Capture;
-use super::centre::{Centre, RECEPTION};
+use super::centre::{Centre, RECEPTION, Served};
+use super::desk::Desk;
 use super::place::{CARRIER, CENTRE, Place};
 use super::registration::{ALICE, BOB};
 use super::sipp::{Line, Script, Sipp};
-use super::sound::{Sound, tone};
+use super::sound::tone;
 use super::speech::Speech;
 
 pub const LINE: Line<'static> = Line { party: CARRIER, port: 5_060, caller: "+8613800138000", called: RECEPTION };
@@ -20,31 +21,32 @@ pub const LINE: Line<'static> = Line { party: CARRIER, port: 5_060, caller: "+86
 #[test]
 fn a_call_from_the_trunk_reaches_an_agent_is_heard_both_ways_recorded_and_kept() {
     let place = Place::new("trunk-to-agent");
-    let centre = Centre::start(&place);
+    let served = Served::start(&place);
     let alice = Phone::start(&place, Setup { answers: true, ..ALICE });
-    centre.wait_until_registered("1001");
-    centre.serve_from("alice", "1001");
+    alice.wait_for("REGISTER_OK");
+    let mut desk = Desk::open(place.address(CENTRE), "alice", "correct horse alice");
+    desk.serve_from("1001");
     let capture = Capture::start(&place);
-    let speech = Speech::new().silence(2).keys("1").tone(tone::CALLER, 6);
+    let speech = Speech::new().silence(2).keys("2").tone(tone::CALLER, 6);
     let script = Script::call().answered().speak().pause(Duration::from_secs(8)).hang_up();
     Sipp::start(&place, LINE, &speech, &script).succeeds();
     alice.wait_for("CALL_CLOSED");
+    desk.wait_for_event("call.ended");
+    let wire = capture.stop();
+    let remains = served.stop();
 
-    // Signalling, as the record has it.
-    let [record] = <[_; 1]>::try_from(centre.records(1)).expect("one record");
-    assert_eq!(record.cause.map(|cause| cause.what), Some(What::Hangup), "{record:#?}");
-    assert_eq!(record.from.number, LINE.caller);
-    assert_eq!(record.agent.as_ref().map(|agent| agent.as_str()), Some("alice"));
-    assert_eq!(record.queues.iter().map(|visit| visit.exit).collect::<Vec<_>>(), [Some(QueueExit::Answered)]);
-    assert_eq!(record.offers.iter().map(|offer| offer.outcome).collect::<Vec<_>>(), [Some(OfferOutcome::Answered)]);
-    assert_eq!(record.legs.iter().map(|leg| leg.role).collect::<Vec<_>>(), [Role::Caller, Role::Agent]);
-    assert!(record.legs.iter().all(|leg| leg.stats.is_some_and(|stats| stats.packets_received > 200)), "{record:#?}");
-    assert_eq!(record.path.first().map(|step| step.outcome.as_str()), Some("1"), "{:?}", record.path);
+    // The desktop: the offer, with the caller's record and choice, before the phone's 180.
+    let (us, trunk, phone) = (place.address(CENTRE), place.address(CARRIER), place.address(ALICE.party));
+    let offer = desk.wait_for_event("call.offered");
+    let call = offer.frame["items"].as_array().and_then(|items| items.iter().find(|item| item["kind"] == "call"));
+    let call = call.unwrap_or_else(|| panic!("the offer shows no call: {}", offer.frame));
+    assert_eq!(call["customer"]["tier"], "gold", "{call}");
+    let answers = call["answers"].as_array().expect("answers are a list");
+    assert!(answers.iter().any(|answer| answer["name"] == "reason" && answer["value"] == "urgent"), "{call}");
+    let rings = wire.first("180", phone, us);
+    assert!(offer.at < rings.at, "offered at {:?}, the phone rings at {:?}", offer.at, rings.at);
 
     // The wire, as tshark has it.
-    let recording = centre.recording(&record);
-    let wire = capture.stop();
-    let (us, trunk, phone) = (place.address(CENTRE), place.address(CARRIER), place.address(ALICE.party));
     assert_eq!(wire.ladder(trunk, us), ["INVITE", "100", "200", "ACK", "BYE", "200"]);
     for (from, to) in [(us, trunk), (trunk, us), (us, phone), (phone, us)] {
         wire.expect_clean_stream(from, to, 200);
@@ -58,39 +60,26 @@ fn a_call_from_the_trunk_reaches_an_agent_is_heard_both_ways_recorded_and_kept()
     let by_agent = wire.sound(us, phone);
     assert_eq!(by_agent.order(), [tone::CALLER], "{:?}", by_agent.runs());
     assert!(by_agent.of(tone::CALLER) > 4.0, "{:?}", by_agent.runs());
+    let [by_alice] = <[_; 1]>::try_from(alice.heard()).ok().expect("one call");
+    assert!(by_alice.of(tone::CALLER) > 3.5, "the phone's own recording: {:?}", by_alice.runs());
+
+    // One durable record.
+    let record = remains.only_record();
+    assert_eq!(record.cause.map(|cause| cause.what), Some(What::Hangup), "{record:#?}");
+    assert_eq!(record.from.number, LINE.caller);
+    assert_eq!(record.agent.as_ref().map(|agent| agent.as_str()), Some("alice"));
+    assert_eq!(record.queues.iter().map(|visit| visit.exit).collect::<Vec<_>>(), [Some(QueueExit::Answered)]);
+    assert_eq!(record.offers.iter().map(|offer| offer.outcome).collect::<Vec<_>>(), [Some(OfferOutcome::Answered)]);
+    assert_eq!(record.legs.iter().map(|leg| leg.role).collect::<Vec<_>>(), [Role::Caller, Role::Agent]);
+    assert!(record.legs.iter().all(|leg| leg.stats.is_some_and(|stats| stats.packets_received > 200)), "{record:#?}");
+    assert_eq!(record.path.first().map(|step| step.outcome.as_str()), Some("2"), "{:?}", record.path);
 
     // The recording: the caller left, the agent right, nobody on both.
-    let channels = Sound::read(&recording);
+    let channels = remains.recording(record);
     assert_eq!(channels.len(), 2);
     assert_eq!(channels[0].order(), [tone::CALLER], "{:?}", channels[0].runs());
     assert_eq!(channels[1].order(), [tone::ALICE], "{:?}", channels[1].runs());
     assert!(channels[0].of(tone::CALLER) > 4.0 && channels[1].of(tone::ALICE) > 4.0);
-}
-
-#[test]
-fn the_offer_with_what_the_caller_chose_is_told_before_the_phone_rings() {
-    let place = Place::new("offer-first");
-    let centre = Centre::start(&place);
-    let alice = Phone::start(&place, Setup { answers: true, ..ALICE });
-    centre.wait_until_registered("1001");
-    centre.serve_from("alice", "1001");
-    let capture = Capture::start(&place);
-    let speech = Speech::new().silence(2).keys("2").tone(tone::CALLER, 2);
-    let script = Script::call().answered().speak().pause(Duration::from_secs(5)).hang_up();
-    Sipp::start(&place, LINE, &speech, &script).succeeds();
-    alice.wait_for("CALL_CLOSED");
-    centre.records(1);
-    let wire = capture.stop();
-    let heard = centre.heard();
-    let offer = heard.iter().find_map(|heard| match &heard.event.fact {
-        Fact::CallOffered { answers, agent, .. } => Some((heard.at, answers.clone(), agent.clone())),
-        _ => None,
-    });
-    let (told_at, answers, agent) = offer.expect("an offer is told");
-    assert_eq!(agent.as_str(), "alice");
-    assert!(answers.iter().any(|answer| answer.name == "reason" && answer.value == "urgent"), "{answers:?}");
-    let rings = wire.first("180", place.address(ALICE.party), place.address(CENTRE));
-    assert!(told_at <= rings.at, "told {told_at:?}, rings {:?}", rings.at);
 }
 
 #[test]
