@@ -189,19 +189,29 @@ impl Desk {
         let mut touched = Touched::default();
         self.on_fact(event, &mut touched);
         self.forget_ended(&mut touched);
+        // Also where only its parties changed: a tombstone counts by being newer than what was seen.
+        for id in &touched.calls {
+            if let Some(call) = self.calls.get_mut(id) {
+                call.rev = event.seq;
+            }
+        }
         let images = self.images_of(touched, before);
         Some(Delta { seq: event.seq, at: event.at, name: name_of(&event.fact), images })
     }
 
     /// Parties of the calls that the event can touch, to tell who leaves.
     fn parties_before(&self, event: &Event) -> BTreeMap<CallId, BTreeSet<AgentName>> {
-        let of_agent = match &event.fact {
-            Fact::AgentStateChanged { agent, .. } | Fact::AgentSignedOut { agent } => {
-                self.agents.get(agent).and_then(|agent| agent.call)
-            }
+        let agent = match &event.fact {
+            Fact::AgentStateChanged { agent, .. }
+            | Fact::AgentSignedIn { agent, .. }
+            | Fact::AgentSignedOut { agent }
+            | Fact::CallOffered { agent, .. } => Some(agent.clone()),
+            Fact::RecordRemoved { kind: RecordKind::Agent, key, .. } => Some(UserName::new(key)),
             _ => None,
         };
-        let ids = event.call.into_iter().chain(of_agent);
+        let agent = agent.and_then(|name| self.agents.get(&name));
+        let seated = agent.and_then(|agent| agent.account.as_ref()).map(|account| self.calls_at(account));
+        let ids = event.call.into_iter().chain(agent.and_then(|agent| agent.call)).chain(seated.unwrap_or_default());
         ids.filter_map(|id| Some((id, self.parties(self.calls.get(&id)?)))).collect()
     }
 
@@ -222,6 +232,12 @@ impl Desk {
         let working = self.agents.values().filter(|agent| agent.call == Some(call.id));
         parties.extend(working.map(|agent| agent.id.clone()));
         parties
+    }
+
+    /// Running calls with a leg at an account: whoever is seated there has part in them.
+    fn calls_at(&self, account: &AccountName) -> Vec<CallId> {
+        let at = |call: &&Call| call.legs.iter().any(|leg| leg.account.as_ref() == Some(account));
+        self.calls().filter(at).map(|call| call.id).collect()
     }
 
     fn call_image(&self, call: &Call) -> Image {
@@ -305,6 +321,10 @@ impl Desk {
         match &event.fact {
             Fact::AgentSignedIn { agent, account } => {
                 let registered = self.phones.contains_key(account);
+                let before = self.agents.get(agent).and_then(|agent| agent.account.clone());
+                for seat in before.iter().chain([account]) {
+                    touched.calls.extend(self.calls_at(seat));
+                }
                 let agent = self.touch_agent(agent, event, touched);
                 (agent.account, agent.registered, agent.linked) = (Some(account.clone()), registered, true);
                 if agent.state == AgentState::SignedOut {
@@ -323,6 +343,8 @@ impl Desk {
                 touched.calls.extend(left);
             }
             Fact::AgentSignedOut { agent } => {
+                let seat = self.agents.get(agent).and_then(|agent| agent.account.clone());
+                touched.calls.extend(seat.iter().flat_map(|seat| self.calls_at(seat)));
                 let agent = self.touch_agent(agent, event, touched);
                 (agent.state, agent.since) = (AgentState::SignedOut, Moment(event.at));
                 (agent.account, agent.registered, agent.deadline) = (None, false, None);
@@ -522,7 +544,8 @@ impl Desk {
                 call.customer = Some(Card::from(card));
                 call.answers = answers.iter().map(Answer::from).collect();
                 call.offers.push(Offer { agent: agent.clone(), leg: *leg, deadline: Moment(*deadline) });
-                self.touch_agent(agent, event, touched).call = Some(id);
+                let left = self.touch_agent(agent, event, touched).call.replace(id);
+                touched.calls.extend(left);
                 self.offer_in_queue(id, event, touched);
             }
             Fact::OfferEnded { leg, agent, outcome } => {
@@ -613,8 +636,10 @@ impl Desk {
         match kind {
             RecordKind::Agent => {
                 let name = UserName::new(key);
-                let left = self.agents.remove(&name).and_then(|agent| agent.call);
-                touched.calls.extend(left);
+                if let Some(agent) = self.agents.remove(&name) {
+                    touched.calls.extend(agent.call);
+                    touched.calls.extend(agent.account.iter().flat_map(|seat| self.calls_at(seat)));
+                }
                 touched.agents.insert(name);
             }
             RecordKind::Voicemail if self.voicemails.remove(key).is_some() => {

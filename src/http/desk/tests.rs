@@ -53,6 +53,12 @@ fn added(n: u8, place: u8, agent: &str) -> Fact {
     Fact::LegAdded { leg: leg(n, place), role: Role::Agent, to: Address::default(), agent: Some(agent.into()) }
 }
 
+/// A leg at an account, dialled by hand: whoever sits there has part in the call.
+fn private(n: u8) -> Fact {
+    let to = Address { number: "1001".into(), account: Some("1001".into()), ..Address::default() };
+    Fact::LegAdded { leg: leg(n, 3), role: Role::Callee, to, agent: None }
+}
+
 fn agent_is(agent: &str, state: AgentState) -> Fact {
     Fact::AgentStateChanged { agent: agent.into(), state, reason: String::new(), deadline: None }
 }
@@ -229,7 +235,7 @@ fn any_fact() -> impl Strategy<Value = (u8, Fact)> {
         AgentState::WrapUp,
         AgentState::SignedOut,
     ]);
-    (calls, state, 0..11u8).prop_map(|((n, place, agent), state, kind)| match kind {
+    (calls, state, 0..13u8).prop_map(|((n, place, agent), state, kind)| match kind {
         0 => (n, accepted(n)),
         1 => (n, entered()),
         2 => (n, offered(n, place, agent)),
@@ -240,6 +246,8 @@ fn any_fact() -> impl Strategy<Value = (u8, Fact)> {
         7 => (n, Fact::LegEnded { leg: leg(n, place), cause: Cause::new(What::Hangup, Party::Agent), stats: None }),
         8 => (n, ended()),
         9 => (0, Fact::AgentSignedIn { agent: agent.into(), account: "1001".into() }),
+        10 => (0, Fact::AgentSignedOut { agent: agent.into() }),
+        11 => (n, private(n)),
         _ => (0, agent_is(agent, state)),
     })
 }
