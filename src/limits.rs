@@ -212,6 +212,8 @@ pub const SIM_TRUNK_CALLS: usize = 4_096;
 pub const SIM_TRUNK_LINES: usize = 1_024;
 /// Reports that a simulated phone holds for its driver; the oldest report is dropped first.
 pub const SIM_REPORTS: usize = 65_536;
+/// Lines of a run's ladder that are kept for the case that something does not hold; the oldest goes first.
+pub const SIM_RUNGS: usize = 100_000;
 /// Samples that a load report keeps of one figure; later ones are counted, not kept.
 pub const LOAD_SAMPLES: usize = 1_000_000;
 /// Notes from the parties of a load run that wait for its report.

@@ -15,6 +15,7 @@ mod people;
 mod progress;
 mod remote;
 mod serve;
+pub mod sim;
 mod store;
 mod table;
 mod tables;
@@ -35,6 +36,8 @@ pub fn run(args: Args) -> ExitCode {
     let result = match &args.command {
         Command::Serve(options) => serve::run(&args, options),
         Command::Check(options) => check::run(&args, options),
+        Command::Sim(options) => sim::run(options, args.json, &mut std::io::stdout())
+            .map(|held| if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
         Command::Demo(options) => demo::run(&args, options),
         Command::Load(options) => load::run(&args, options),
         Command::Users(what) => people::users(&args, what),

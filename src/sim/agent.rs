@@ -236,6 +236,14 @@ impl Agent {
         }
     }
 
+    /// The call that rings or is up.
+    pub fn at_call(&self) -> Option<CallKey> {
+        match &self.state {
+            State::Ringing { call, .. } | State::Talking { call, .. } => Some(*call),
+            _ => None,
+        }
+    }
+
     pub fn poll_action(&mut self) -> Option<AgentAction> {
         self.actions.pop_front()
     }

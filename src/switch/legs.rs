@@ -17,6 +17,7 @@ use crate::number::Number;
 use crate::plan::model::{Codec as PlanCodec, Dialer};
 use crate::plan::trunk::{CallerId, HostName, Trunk};
 use crate::sdp::{AudioSession, AudioStream, Codec as SdpCodec, Direction, LocalMedia, SessionDescription};
+use crate::sip::Uri;
 use crate::sip::event::{EndReason, Ending, Failure, SessionId, UaEvent};
 use crate::sip::invite::{Credentials, Invite, Party as SipParty, Target};
 
@@ -341,7 +342,9 @@ impl Switch {
 
     fn ring_account(&mut self, call: &Call, account: &AccountName) -> Result<(Ring, Address), NotDialled> {
         let targets = self.endpoint.registrar().targets(account.as_str());
-        let peer = targets.iter().find_map(|target| target.destination).map(|destination| destination.remote().ip());
+        let ours = || self.listeners.first().map(|listener| listener.local.ip());
+        // A contact that is a host name may turn out of either family; media is received where we listen first.
+        let peer = targets.iter().find_map(address_of).or_else(|| targets.first().and_then(|_| ours()));
         let peer = peer.ok_or(NotDialled { what: What::Unreachable, status: 480 })?;
         let domain = &self.edition.plan.domain;
         let ring = Ring {
@@ -743,6 +746,12 @@ impl Switch {
             switch.on_party_left(call, leg, cause);
         });
     }
+}
+
+/// Where a target is: where its registration came from, else the address in its URI.
+fn address_of(target: &Target) -> Option<IpAddr> {
+    let bound = target.destination.map(|destination| destination.remote().ip());
+    bound.or_else(|| Uri::parse(&target.uri).ok().and_then(|uri| uri.host().ip()))
 }
 
 /// The user part we show for the caller.

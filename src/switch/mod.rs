@@ -44,7 +44,7 @@ use std::sync::Arc;
 
 use core::time::Duration;
 
-use crate::acd::Acd;
+use crate::acd::{Acd, Repair};
 use crate::event::{EVENT_VERSION, Event, Fact, Seq};
 use crate::ids::{AccountName, AgentName, CallId, Epoch, IdSource, LegId, RecordingId, SecretSource, TrunkName};
 use crate::media::{MediaCommand, PlayId, PortId, RoomId};
@@ -136,6 +136,7 @@ pub struct Switch {
     draining: bool,
     drained: bool,
     counts: Counts,
+    repaired: Vec<Repair>,
     last_port: u64,
     last_room: u64,
     last_play: u64,
@@ -184,6 +185,7 @@ impl Switch {
             draining: false,
             drained: false,
             counts: Counts::default(),
+            repaired: Vec::new(),
             last_port: 0,
             last_room: 0,
             last_play: 0,

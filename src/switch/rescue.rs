@@ -13,11 +13,18 @@ use super::{Effect, Switch};
 
 impl Switch {
     /// Tells the ACD what is true; whatever it had otherwise is mended and counted.
-    pub(super) fn reconcile(&mut self) -> Vec<Repair> {
+    pub(super) fn reconcile(&mut self) {
         let facts = self.facts();
         let repairs = self.acd.reconcile(self.now, &facts);
         self.counts.repairs += u64::try_from(repairs.len()).unwrap_or(u64::MAX);
-        repairs
+        if !repairs.is_empty() {
+            self.repaired = repairs;
+        }
+    }
+
+    /// What the reconciler mended when it last had to: each is a defect somewhere, to be logged and looked into.
+    pub fn last_repairs(&self) -> &[Repair] {
+        &self.repaired
     }
 
     fn facts(&self) -> SwitchFacts {
@@ -116,12 +123,25 @@ impl Switch {
 
     /// Whether nothing is left: no call, no session, no lease, no question. What a test asserts at its end.
     pub fn is_at_rest(&self) -> bool {
-        self.calls.is_empty()
-            && self.sessions.is_empty()
-            && self.legs.is_empty()
-            && self.plays.is_empty()
-            && self.writing.is_empty()
-            && self.ports.leased() == 0
-            && self.requests.len() == 0
+        self.left().is_empty()
+    }
+
+    /// What is left, in words; empty at rest. Timers at rest are the reconciler's and, while draining, the drain's.
+    pub fn left(&self) -> Vec<String> {
+        let (sessions, _) = self.endpoint.counts();
+        let own_timers = 1 + usize::from(self.draining);
+        let left = [
+            (self.calls.len(), "calls"),
+            (self.sessions.len(), "sessions of legs"),
+            (sessions, "sessions of the user agent"),
+            (self.legs.len(), "legs"),
+            (self.plays.len(), "plays"),
+            (self.writing.len(), "recordings being written"),
+            (usize::try_from(self.ports.leased()).unwrap_or(usize::MAX), "ports leased"),
+            (self.requests.len(), "questions"),
+            (self.restless.len(), "calls with something to say"),
+            (self.timers.len().saturating_sub(own_timers), "timers of nobody"),
+        ];
+        left.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect()
     }
 }

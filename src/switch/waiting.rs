@@ -323,6 +323,8 @@ impl Switch {
         let caller = call.caller;
         self.stop_play(call, caller);
         call.ivr = None;
+        // It waits no more, whatever the action makes of it: a hang-up must not leave the queue a second time.
+        call.stage = Stage::Ringing;
         self.answer_caller(call);
         match action {
             acd::Action::Queue(_) => {}
