@@ -6,14 +6,17 @@
 //! The first row of each is CPU time of the thread: what the decision costs. The second is the wall clock, which on a
 //! machine with other work shows that work as well (a time slice lost is 3 to 4 ms).
 
+mod measure;
+
 use std::time::{Duration, Instant};
 
-use rustix::time::{ClockId, clock_gettime};
 use strowger::acd::{
     Acd, AgentEntry, CallEntry, Expression, Left, Outcome, Output, QueueSettings, RosterChange, Settings, Step, Tier,
 };
 use strowger::ids::{AgentName, CallId, IdSource, QueueName};
 use strowger::time::Time;
+
+use measure::{cpu_time, print_machine};
 
 const AGENTS: u32 = 1_000;
 const QUEUES: u32 = 200;
@@ -30,6 +33,7 @@ fn main() {
     print_rows("a call comes in, looks at 1,000 agents", (0..SAMPLES).map(|_| centre.a_call_comes_in()));
     print_rows("a wait estimate, apart from any decision", (0..SAMPLES).map(|_| centre.an_estimate()));
     assert_eq!(centre.acd.check_invariants(centre.now), []);
+    print_machine();
 }
 
 fn print_rows(what: &str, samples: impl Iterator<Item = Took>) {
@@ -58,11 +62,6 @@ impl Took {
         let result = work();
         (Took { cpu: cpu_time().saturating_sub(cpu), wall: wall.elapsed() }, result)
     }
-}
-
-fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).expect("below a second"))
 }
 
 /// A centre in which every agent talks and 500 calls wait.

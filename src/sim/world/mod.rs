@@ -12,6 +12,7 @@
 mod desk;
 mod foreign;
 mod house;
+mod tape;
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,8 +29,10 @@ use crate::command::Command;
 use crate::event::Seq;
 use crate::ids::{AgentName, CallId, Epoch, IdSource, SecretSource};
 use crate::sip::flow::{Destination, FlowId, Source};
-use crate::switch::{Boot, CommandId, Counts, Input, Reply, RequestId, StoreHealth, Switch};
+use crate::switch::{Boot, CommandId, Counts, Input, Reply, RequestId, Roster, StoreHealth, Switch};
 use crate::time::Time;
+
+pub use tape::Tape;
 
 use desk::Asked;
 use foreign::{Line, Party};
@@ -58,6 +61,23 @@ pub fn run(setting: &Setting, centre: &Centre) -> Outcome {
         return outcome;
     }
     World::new(setting, centre, true).run()
+}
+
+/// How the switch of a run starts.
+fn boot(setting: &Setting, centre: &Centre, roster: Roster) -> Boot {
+    Boot {
+        now: START,
+        epoch: Epoch::from_u128(u128::from(setting.seed) + 1),
+        edition: centre.editions.first().expect("a centre has an edition").clone(),
+        roster,
+        listeners: house::listeners(),
+        last: Seq(0),
+        closing: Vec::new(),
+        bindings: Vec::new(),
+        seed: setting.seed,
+        secrets: SecretSource::from_seed(setting.seed),
+        rethrow: true,
+    }
 }
 
 /// Something that happens at its time.
@@ -144,6 +164,8 @@ struct World<'a> {
     oracle: Oracle,
     trace: Trace,
     ladder: Option<Ladder>,
+    /// What the switch was told, where it is to be played again.
+    tape: Option<Vec<(Time, Input)>>,
     wrong: Vec<String>,
     blamed: BTreeSet<CallId>,
 }
@@ -166,20 +188,7 @@ impl<'a> World<'a> {
             let (phones, trunks) = (counted(population.phones.len()), counted(population.trunks.len()));
             Misfortunes::draw(&mut dice, setting.length, phones, trunks, setting.agents.max(1))
         };
-        let edition = centre.editions.first().expect("a centre has an edition").clone();
-        let switch = Switch::new(Boot {
-            now: START,
-            epoch: Epoch::from_u128(u128::from(setting.seed) + 1),
-            edition,
-            roster: population.roster.clone(),
-            listeners: house::listeners(),
-            last: Seq(0),
-            closing: Vec::new(),
-            bindings: Vec::new(),
-            seed: setting.seed,
-            secrets: SecretSource::from_seed(setting.seed),
-            rethrow: true,
-        });
+        let switch = Switch::new(boot(setting, centre, population.roster.clone()));
         let mut world = Self {
             setting,
             centre,
@@ -212,6 +221,7 @@ impl<'a> World<'a> {
             oracle: Oracle::default(),
             trace: Trace::default(),
             ladder: keep_ladder.then(Ladder::default),
+            tape: None,
             wrong: Vec::new(),
             blamed: BTreeSet::new(),
         };
@@ -236,7 +246,12 @@ impl<'a> World<'a> {
         }
     }
 
-    fn run(mut self) -> Outcome {
+    fn run(self) -> Outcome {
+        self.run_taped().0
+    }
+
+    /// Runs, and gives the tape where one was put in.
+    fn run_taped(mut self) -> (Outcome, Vec<(Time, Input)>) {
         let end = START + self.setting.length + TAIL + REST;
         self.after_step();
         while self.wrong.is_empty() {
@@ -251,7 +266,8 @@ impl<'a> World<'a> {
         if self.wrong.is_empty() {
             self.check_rest();
         }
-        self.outcome()
+        let tape = self.tape.take().unwrap_or_default();
+        (self.outcome(), tape)
     }
 
     fn happen(&mut self, happening: Happening) {
@@ -296,6 +312,9 @@ impl<'a> World<'a> {
     /// One input into the switch, and all that follows at once.
     fn tell(&mut self, input: Input) {
         let (now, switch) = (self.now, &mut self.switch);
+        if let Some(tape) = &mut self.tape {
+            tape.push((now, input.clone()));
+        }
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| switch.handle(now, input))) {
             let said = panic.downcast_ref::<String>().cloned();
             let said = said.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
