@@ -16,10 +16,9 @@ domain = "pbx.test"
 country = "86"
 time_zone = "Asia/Shanghai"
 
-[skill.billing]
-label = "Billing"
-[skill.english]
-label = "English"
+[skills]
+billing = "Billing"
+english = "English"
 
 [queue.accounts]
 label = "Accounts"
