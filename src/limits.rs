@@ -262,6 +262,8 @@ pub const ACD_EXPLANATIONS: usize = 4_096;
 pub const ACD_VERDICT_BYTES: usize = 1_000;
 /// Eligible agents whose scores an explanation keeps, best first.
 pub const ACD_SCORES: usize = 20;
+/// Agents named of each verdict where an explanation is written down; the others are counted.
+pub const ACD_NAMES: usize = 8;
 /// Rival calls that an explanation keeps, best first.
 pub const ACD_RIVALS: usize = 6;
 // Configuration (`plan`, `config`). Reached: an error with the place, and the running plan stays.

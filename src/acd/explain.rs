@@ -136,7 +136,7 @@ impl Verdicts {
 }
 
 /// The score of one eligible agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Score {
     /// Place in the roster.
     pub agent: u16,
@@ -191,7 +191,7 @@ pub enum Trigger {
 }
 
 /// One decision.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Explanation {
     pub at: Time,
     pub call: CallId,
@@ -204,9 +204,7 @@ pub struct Explanation {
     pub fit: Fit,
     /// How many agents were wanted.
     pub width: u8,
-    #[serde(serialize_with = "revision_only")]
     pub roster: Arc<Roster>,
-    #[serde(serialize_with = "as_bytes")]
     pub verdicts: Verdicts,
     /// Best first, at most [`limits::ACD_SCORES`].
     pub scores: Vec<Score>,
@@ -305,12 +303,92 @@ fn idle(now: Time, since_us: u64) -> String {
     format!("{} s", now.since(Time::from_micros(since_us)).as_secs())
 }
 
-fn revision_only<S: serde::Serializer>(roster: &Arc<Roster>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(roster.revision)
+/// As the ledger keeps it and people read it: with names in the place of the roster, which the ledger does not know.
+#[derive(Serialize)]
+struct Told<'a> {
+    at: Time,
+    call: CallId,
+    queue: &'a QueueName,
+    step: u8,
+    waited_ms: u64,
+    trigger: &'a Trigger,
+    strategy: Strategy,
+    fit: Fit,
+    width: u8,
+    /// How many were eligible; the scores of the best follow, best first.
+    eligible: u16,
+    scores: Vec<ToldScore<'a>>,
+    /// Everybody else, by what stood between.
+    others: Vec<ToldVerdict<'a>>,
+    takeable: u16,
+    rivals: &'a [Rival],
 }
 
-fn as_bytes<S: serde::Serializer>(verdicts: &Verdicts, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_bytes(verdicts.bytes())
+#[derive(Serialize)]
+struct ToldScore<'a> {
+    agent: &'a AgentName,
+    fit: u16,
+    rank: u64,
+    why: String,
+}
+
+#[derive(Serialize)]
+struct ToldVerdict<'a> {
+    verdict: Verdict,
+    count: usize,
+    /// The first of them by name.
+    agents: Vec<&'a AgentName>,
+}
+
+impl Serialize for Explanation {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut scores = self.scores.clone();
+        scores.sort_by_key(|score| score.order(self.fit));
+        let scores = scores.iter().filter_map(|score| {
+            let agent = self.roster.names.get(usize::from(score.agent))?;
+            Some(ToldScore { agent, fit: score.fit, rank: score.rank, why: self.reason_for(agent) })
+        });
+        let told = Told {
+            at: self.at,
+            call: self.call,
+            queue: &self.queue,
+            step: self.step,
+            waited_ms: u64::try_from(self.waited.as_millis()).unwrap_or(u64::MAX),
+            trigger: &self.trigger,
+            strategy: self.strategy,
+            fit: self.fit,
+            width: self.width,
+            eligible: self.eligible,
+            scores: scores.collect(),
+            others: self.others(),
+            takeable: self.takeable,
+            rivals: &self.rivals,
+        };
+        told.serialize(serializer)
+    }
+}
+
+impl Explanation {
+    /// Who was not eligible, by verdict; of each the first [`limits::ACD_NAMES`] by name.
+    fn others(&self) -> Vec<ToldVerdict<'_>> {
+        let mut others: Vec<ToldVerdict<'_>> = Vec::new();
+        for (index, name) in self.roster.names.iter().enumerate() {
+            let verdict = self.verdicts.get(index);
+            if verdict == Verdict::Eligible {
+                continue;
+            }
+            let place = match others.iter_mut().find(|other| other.verdict == verdict) {
+                Some(place) => place,
+                None => others.push_mut(ToldVerdict { verdict, count: 0, agents: Vec::new() }),
+            };
+            place.count += 1;
+            if place.agents.len() < limits::ACD_NAMES {
+                place.agents.push(name);
+            }
+        }
+        others.sort_by_key(|other| other.verdict);
+        others
+    }
 }
 
 #[cfg(test)]

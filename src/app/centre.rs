@@ -34,6 +34,7 @@ use crate::runtime::media_thread::{MediaSetup, MediaThread};
 use crate::runtime::recording_thread::RecordingThread;
 use crate::runtime::switch_thread::{self, Outlets, SwitchHandle};
 use crate::store::ledger::LedgerReader;
+use crate::store::view::key;
 use crate::store::writer::{Health, Report, Writer, WriterSettings};
 use crate::store::{Ledger, Tail, View};
 use crate::switch::{Boot, Counts, Edition, EngineId, Input, Levels, Roster, StoreHealth};
@@ -224,7 +225,7 @@ fn desk_start(store: &Store, roster: &Roster, edition: &Edition, clock: SystemCl
         agents: agents.collect(),
         queues: edition.plan.queues.keys().cloned().collect(),
         trunks: edition.plan.trunks.keys().cloned().collect(),
-        voicemails: records::<VoicemailRow>(&store.view, b"v/")?,
+        voicemails: records::<VoicemailRow>(&store.view, &key::all_voicemails())?,
         phones: bindings.into_iter().map(|(account, binding)| (account, binding.contact)).collect(),
     })
 }

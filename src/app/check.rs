@@ -10,7 +10,7 @@ use crate::finding::{Finding, Severity, Source};
 use super::{REFUSED, edition};
 
 pub fn run(args: &Args, options: &Check) -> anyhow::Result<ExitCode> {
-    let configs = if options.paths.is_empty() { vec![args.config.clone()] } else { configs_of(&options.paths) };
+    let configs = if options.paths.is_empty() { vec![args.config.clone()] } else { configs_of(args, &options.paths) };
     let mut worst = None;
     for config in configs {
         let (findings, sources) = findings_of(&config);
@@ -40,24 +40,25 @@ fn findings_of(config: &Path) -> (Vec<Finding>, Vec<Source>) {
 }
 
 /// A folder stands for its `strowger.toml`, a dialplan for the configuration it belongs to.
-fn configs_of(paths: &[PathBuf]) -> Vec<PathBuf> {
-    let mut configs: Vec<PathBuf> = paths.iter().map(|path| config_of(path)).collect();
+fn configs_of(args: &Args, paths: &[PathBuf]) -> Vec<PathBuf> {
+    let mut configs: Vec<PathBuf> = paths.iter().map(|path| config_of(args, path)).collect();
     configs.sort();
     configs.dedup();
     configs
 }
 
-fn config_of(path: &Path) -> PathBuf {
+/// The configuration that a file belongs to: itself, one beside it or above its folder, else that of `--config`.
+pub fn config_of(args: &Args, path: &Path) -> PathBuf {
     const NAME: &str = "strowger.toml";
     if path.is_dir() {
         return path.join(NAME);
     }
+    if path.file_name() == args.config.file_name() || path.file_name().is_some_and(|name| name == NAME) {
+        return path.to_owned();
+    }
     let above = [path.parent(), path.parent().and_then(Path::parent)];
     let beside = above.into_iter().flatten().map(|folder| folder.join(NAME)).find(|config| config.is_file());
-    match path.file_name() {
-        Some(name) if name == NAME => path.to_owned(),
-        _ => beside.unwrap_or_else(|| path.to_owned()),
-    }
+    beside.unwrap_or_else(|| args.config.clone())
 }
 
 /// Where single files were named, only what concerns them.

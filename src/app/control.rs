@@ -29,7 +29,8 @@ use tokio::net::{UnixListener, UnixStream};
 
 use crate::command::{Actor, Command, Order, Refusal, UserRole};
 use crate::event::Seq;
-use crate::ids::CallId;
+use crate::http::centre::Centre;
+use crate::ids::{CallId, Epoch};
 use crate::limits::store::VIEW_PAGE_ROWS;
 use crate::store::{Row, ViewError};
 
@@ -59,6 +60,8 @@ pub struct Status {
     pub before: Seq,
     /// Every record up to this one is durable and in the view.
     pub last: Seq,
+    /// This boot.
+    pub epoch: Epoch,
 }
 
 /// The changes are durable.
@@ -186,7 +189,12 @@ type Answer<T> = Result<Json<T>, (StatusCode, Json<Declined>)>;
 
 async fn status(State(access): State<Access>) -> Json<Status> {
     let last = *access.house.applied.borrow();
-    Json(Status { version: env!("CARGO_PKG_VERSION").to_owned(), before: access.before, last })
+    Json(Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        before: access.before,
+        last,
+        epoch: access.house.epoch(),
+    })
 }
 
 async fn row(State(access): State<Access>, Json(Key { key }): Json<Key>) -> Answer<Option<String>> {

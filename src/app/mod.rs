@@ -3,16 +3,20 @@
 mod addresses;
 mod agents;
 mod ask;
+mod backup;
+mod cdr;
 pub mod centre;
 mod check;
 mod control;
 mod customers;
 mod demo;
+mod dialplan;
 pub mod edition;
 mod load;
 mod office;
 mod people;
 mod progress;
+mod recordings;
 mod remote;
 mod serve;
 pub mod sim;
@@ -31,6 +35,9 @@ use crate::finding::{Finding, Source};
 /// Something a person gave us was refused: configuration, dialplan, import.
 pub const REFUSED: u8 = 3;
 
+/// The command line says what cannot be.
+pub const MISUSED: u8 = 2;
+
 /// Runs one command. Findings and reports are printed by the commands; an error that comes back is printed here.
 pub fn run(args: Args) -> ExitCode {
     let result = match &args.command {
@@ -44,17 +51,32 @@ pub fn run(args: Args) -> ExitCode {
         Command::Accounts(what) => people::accounts(&args, what),
         Command::Agents(what) => agents::run(&args, what),
         Command::Customers(what) => customers::run(&args, what),
-        _ => Err(anyhow::anyhow!("this command is not built yet")),
+        Command::Cdr(what) => cdr::run(&args, what),
+        Command::Recordings(what) => recordings::run(&args, what),
+        Command::Backup(options) => backup::run(&args, options),
+        Command::Restore(options) => backup::bring_back(&args, options),
+        Command::Dialplan(what) => dialplan::run(&args, what),
     };
     match result {
         Ok(code) => code,
-        Err(error) => match error.downcast_ref::<Rejected>() {
-            Some(rejected) => rejected.print(&args),
-            None => {
-                eprintln!("strowger: {error:#}");
-                ExitCode::FAILURE
+        Err(error) => {
+            if let Some(rejected) = error.downcast_ref::<Rejected>() {
+                return rejected.print(&args);
             }
-        },
+            eprintln!("strowger: {error:#}");
+            if error.is::<Misused>() { ExitCode::from(MISUSED) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+/// An argument is wrong in a way that shows only beside the configuration: no number, no day, no such state.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Misused(String);
+
+impl Misused {
+    fn of(error: anyhow::Error) -> Self {
+        Self(format!("{error:#}"))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::config::args::Args;
 use crate::config::load::{beside, read_source};
 use crate::event::{EVENT_VERSION, Event, Fact, RecordKind, Seq};
 use crate::finding::{Finding, Severity, Source};
-use crate::ids::{CallId, IdSource, MadeId, UserName};
+use crate::ids::{CallId, Epoch, IdSource, MadeId, UserName};
 use crate::limits::CONFIG_BYTES;
 use crate::limits::store as limits;
 use crate::plan::{Plan, Surroundings, read};
@@ -145,10 +145,6 @@ impl Office {
         self.folder(&self.plan.store.path)
     }
 
-    pub fn config(&self) -> &Path {
-        &self.config
-    }
-
     /// All records under a prefix of the view, in key order.
     pub fn all<T: serde::de::DeserializeOwned>(&self, prefix: &[u8]) -> anyhow::Result<Vec<T>> {
         super::store::records(self.rows(), prefix)
@@ -172,11 +168,14 @@ impl Office {
         }
     }
 
-    /// The last record of the ledger that can be read.
-    pub fn last(&self) -> anyhow::Result<Seq> {
+    /// The last record of the ledger that can be read, and the boot that writes it.
+    pub fn position(&self) -> anyhow::Result<(Seq, Epoch)> {
         match &self.place {
-            Place::Here(store) => Ok(store.last),
-            Place::Server(remote) => Ok(remote.status()?.last),
+            Place::Here(store) => Ok((store.last, store.ledger.epoch())),
+            Place::Server(remote) => {
+                let status = remote.status()?;
+                Ok((status.last, status.epoch))
+            }
         }
     }
 
@@ -278,7 +277,7 @@ impl Rejected {
     }
 }
 
-const LEDGER: &str = "ledger";
+pub const LEDGER: &str = "ledger";
 /// Below the ledger's own bounds, with room for the frames.
 const BATCH_RECORDS: usize = 4_096;
 const BATCH_BYTES: usize = 2 << 20;

@@ -17,9 +17,14 @@ impl Table {
         self.rows.push(cells.into_iter().map(|cell| one_line(&cell)).collect());
     }
 
+    /// Whether it has no row below its header.
+    pub fn is_empty(&self) -> bool {
+        self.rows.len() < 2
+    }
+
     /// The table as text; `nothing` where it has no row.
     pub fn text(&self, nothing: &str) -> String {
-        if self.rows.len() < 2 {
+        if self.is_empty() {
             return format!("{nothing}\n");
         }
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);

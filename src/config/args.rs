@@ -217,32 +217,45 @@ pub enum Dialplan {
     },
     /// Walk it as a caller would, with keys from the keyboard or scripted
     #[command(
-        after_help = "Examples:\n  strowger dialplan try dialplans/bank.toml\n  strowger dialplan try dialplans/bank.toml --keys 1,4711# --caller 13800138000"
+        after_help = "Examples:\n  strowger dialplan try dialplans/bank.toml\n  strowger dialplan try dialplans/bank.toml --keys 1,4711# --caller 13800138000\n  \
+                      strowger dialplan try dialplans/airline.toml --customer name=Bai --customer tier=gold --answer trips=timeout"
     )]
-    Try {
-        /// The dialplan
-        file: PathBuf,
-        /// Keys to press, one group a prompt, as `1,4711#`; without it, you are asked
-        #[arg(long, value_name = "KEYS")]
-        keys: Option<String>,
-        /// Who calls
-        #[arg(long, value_name = "NUMBER")]
-        caller: Option<String>,
-        /// What was dialled
-        #[arg(long, value_name = "NUMBER")]
-        called: Option<String>,
-        /// When, as `2026-10-01T10:00`; without it, now
-        #[arg(long, value_name = "DATE-TIME")]
-        at: Option<String>,
-        /// The language to begin in
-        #[arg(long, value_name = "TAG")]
-        language: Option<String>,
-    },
+    Try(Try),
     /// Run the tests beside it (`NAME.test.toml`), with coverage of states and edges
     Test {
         /// Dialplans; without any, all of the configuration
         files: Vec<PathBuf>,
     },
+}
+
+/// `strowger dialplan try`
+#[derive(Clone, Debug, Arguments, PartialEq)]
+pub struct Try {
+    /// The dialplan
+    pub file: PathBuf,
+    /// Keys to press, one group a prompt, as `1,4711#`; `~` is silence, `20s` a wait, `hangup` what it says. Without
+    /// it, you are asked
+    #[arg(long, value_name = "KEYS")]
+    pub keys: Option<String>,
+    /// Who calls
+    #[arg(long, value_name = "NUMBER")]
+    pub caller: Option<String>,
+    /// What was dialled
+    #[arg(long, value_name = "NUMBER")]
+    pub called: Option<String>,
+    /// When, as `2026-10-01T10:00`; without it, now. Opening hours are those of the configuration
+    #[arg(long, value_name = "DATE-TIME")]
+    pub at: Option<String>,
+    /// The language to begin in
+    #[arg(long, value_name = "TAG")]
+    pub language: Option<String>,
+    /// What the customer's record holds, as `tier=gold`; without any, a lookup finds nobody
+    #[arg(long, value_name = "FIELD=VALUE", value_parser = pair)]
+    pub customer: Vec<(String, String)>,
+    /// How a state is left that asks somebody outside, as `balance=timeout`; without it, all goes well but for company
+    /// systems, which fail
+    #[arg(long, value_name = "STATE=EDGE", value_parser = pair)]
+    pub answer: Vec<(String, String)>,
 }
 
 /// `strowger users …`
@@ -420,9 +433,9 @@ pub struct CdrFilter {
     /// From or to this number
     #[arg(long, value_name = "NUMBER")]
     pub number: Option<String>,
-    /// How many at most
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    pub limit: u32,
+    /// How many at most; 50 where a list is printed, all where a file is written
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
 }
 
 /// `strowger recordings …`
@@ -464,6 +477,11 @@ pub struct Restore {
     /// Only verify it
     #[arg(long)]
     pub verify: bool,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not written NAME=VALUE"))?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn skill_level(text: &str) -> Result<(String, u8), String> {

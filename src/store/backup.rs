@@ -11,6 +11,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -53,40 +54,69 @@ pub struct BackupFile {
 #[derive(Clone, Debug)]
 pub struct BackupSource {
     pub ledger: PathBuf,
-    /// Name in the backup and directory on disk; one that does not exist is left out.
+    /// Name in the backup, and directory or file on disk; one that does not exist is left out.
     pub files: Vec<(String, PathBuf)>,
     /// The last record to copy: what the writer reported durable.
     pub last: Seq,
     pub epoch: Epoch,
 }
 
-/// Copies everything into `target`, which must not exist. `progress` hears the path and bytes of every file.
+/// Where a backup is restored to.
+#[derive(Clone, Debug)]
+pub struct RestoreTarget {
+    /// An empty or missing directory. The ledger becomes its `ledger`; the view is rebuilt at the next start.
+    pub store: PathBuf,
+    /// Name in the backup, and where it goes: a directory that is empty or missing, or a file that is not there.
+    /// What is named here and not in the backup is not made; what is not named stays in the backup.
+    pub files: Vec<(String, PathBuf)>,
+}
+
+/// Copies everything into `target`, which must be empty or missing. `progress` hears the path and bytes of every file.
 pub fn backup(
     source: &BackupSource,
     target: &Path,
     now: Time,
     mut progress: impl FnMut(&str, u64),
 ) -> Result<Manifest, BackupError> {
-    if target.exists() {
+    if !is_free(target)? {
         return Err(BackupError::TargetExists(target.to_owned()));
     }
     let partial = with_suffix(target, ".partial");
     if partial.exists() {
         fs::remove_dir_all(&partial).map_err(|error| at(&partial, error))?;
     }
-    let mut copy = Copying { root: &partial, files: Vec::new(), progress: &mut progress };
+    let made = make(source, target, &partial, now, &mut progress);
+    if made.is_err() {
+        // On a full disk, half a backup is only in the way.
+        let _ = fs::remove_dir_all(&partial);
+    }
+    made
+}
+
+fn make(
+    source: &BackupSource,
+    target: &Path,
+    partial: &Path,
+    now: Time,
+    progress: &mut dyn FnMut(&str, u64),
+) -> Result<Manifest, BackupError> {
+    // Customers' records and voices: for nobody else's eyes.
+    let mut private = fs::DirBuilder::new();
+    private.recursive(true).mode(0o700).create(partial).map_err(|error| at(partial, error))?;
+    let mut copy = Copying { root: partial, files: Vec::new(), progress };
     let first_seq = copy.ledger(source)?;
-    for (name, dir) in &source.files {
+    for (name, path) in &source.files {
         if !plain(Path::new(name)) {
             return Err(BackupError::Path(name.clone()));
         }
-        copy.tree(dir, &format!("files/{name}"))?;
+        let name = format!("files/{name}");
+        if path.is_file() { copy.file_at(path, name)? } else { copy.tree(path, &name)? }
     }
     let last_seq = if first_seq == Seq::ZERO { Seq::ZERO } else { source.last };
     let manifest = Manifest { v: 1, made_at: now, epoch: source.epoch, first_seq, last_seq, files: copy.files };
     let text = serde_json::to_vec_pretty(&manifest).map_err(|error| BackupError::Manifest(error.to_string()))?;
     write_synced(&partial.join(MANIFEST), &mut text.as_slice())?;
-    fs::rename(&partial, target).map_err(|error| at(target, error))?;
+    fs::rename(partial, target).map_err(|error| at(target, error))?;
     sync_parent(target)?;
     Ok(manifest)
 }
@@ -104,37 +134,69 @@ pub fn verify(backup: &Path) -> Result<Manifest, BackupError> {
     Ok(manifest)
 }
 
-/// Verifies the backup, then copies it into `target`, an empty or missing directory: the ledger into
-/// `target/ledger`, each named tree into `target/NAME`. The view is rebuilt at the next start.
-pub fn restore(backup: &Path, target: &Path, mut progress: impl FnMut(&str, u64)) -> Result<Manifest, BackupError> {
-    let occupied = match fs::read_dir(target) {
-        Ok(mut entries) => entries.next().is_some(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-        Err(error) => return Err(at(target, error)),
-    };
-    if occupied {
-        return Err(BackupError::TargetNotEmpty(target.to_owned()));
+/// Verifies the backup, then copies it to where `target` says. The ledger comes last and takes its name when it is
+/// whole, so that a restore that was cut short is never taken for a store.
+pub fn restore(
+    backup: &Path,
+    target: &RestoreTarget,
+    mut progress: impl FnMut(&str, u64),
+) -> Result<Manifest, BackupError> {
+    for path in core::iter::once(&target.store).chain(target.files.iter().map(|(_, path)| path)) {
+        if !is_free(path)? {
+            return Err(BackupError::TargetNotEmpty(path.clone()));
+        }
     }
     let manifest = verify(backup)?;
-    for file in &manifest.files {
-        let to = target.join(file.path.strip_prefix("files/").unwrap_or(&file.path));
+    let mut copy = |file: &BackupFile, to: &Path| -> Result<(), BackupError> {
         let path = inside(backup, &file.path)?;
         let mut from = File::open(&path).map_err(|error| at(&path, error))?;
-        let written = write_synced(&to, &mut from)?;
-        if written.sha256 != file.sha256 {
-            return Err(BackupError::Changed(file.path.clone()));
-        }
+        let written = write_synced(to, &mut from)?;
         progress(&file.path, file.bytes);
+        if written.sha256 == file.sha256 { Ok(()) } else { Err(BackupError::Changed(file.path.clone())) }
+    };
+    let (ledger, files): (Vec<_>, Vec<_>) = manifest.files.iter().partition(|file| file.path.starts_with("ledger/"));
+    for file in files {
+        if let Some(to) = target.place_of(&file.path) {
+            copy(file, &to)?;
+        }
     }
+    let (whole, partial) = (target.store.join(LEDGER), target.store.join("ledger.partial"));
+    fs::create_dir_all(&partial).map_err(|error| at(&partial, error))?;
+    for file in ledger {
+        copy(file, &partial.join(Path::new(&file.path).file_name().unwrap_or_default()))?;
+    }
+    fs::rename(&partial, &whole).map_err(|error| at(&whole, error))?;
+    sync_parent(&whole)?;
     Ok(manifest)
+}
+
+impl RestoreTarget {
+    /// Where a file of the backup goes; `None` where nobody asked for it.
+    fn place_of(&self, path: &str) -> Option<PathBuf> {
+        let path = path.strip_prefix("files/")?;
+        self.files.iter().find_map(|(name, to)| match path.strip_prefix(name.as_str())? {
+            "" => Some(to.clone()),
+            rest => rest.strip_prefix('/').map(|rest| to.join(rest)),
+        })
+    }
+}
+
+/// Whether nothing is there that could be lost: nothing at all, or an empty directory.
+fn is_free(path: &Path) -> Result<bool, BackupError> {
+    match fs::read_dir(path) {
+        Ok(mut entries) => Ok(entries.next().is_none()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(false),
+        Err(error) => Err(at(path, error)),
+    }
 }
 
 /// Why a backup was not made, or not restored.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    #[error("{0} exists: name a directory that does not.")]
+    #[error("{0} is not empty: name a directory that is, or one that does not exist.")]
     TargetExists(PathBuf),
-    #[error("{0} is not empty: restore into an empty directory, then move it into place.")]
+    #[error("{0} is there already and would be overwritten: move it away first.")]
     TargetNotEmpty(PathBuf),
     #[error("{} has no readable manifest.json, so it is no finished backup: {reason}", path.display())]
     NoBackup { path: PathBuf, reason: String },
@@ -197,11 +259,19 @@ impl Copying<'_> {
             if kind.is_dir() {
                 self.tree(&path, &child)?;
             } else if kind.is_file() {
-                let mut file = File::open(&path).map_err(|error| at(&path, error))?;
-                self.file(&mut file, child)?;
+                self.file_at(&path, child)?;
             }
         }
         Ok(())
+    }
+
+    /// Copies one file; one that has gone since it was listed is left out.
+    fn file_at(&mut self, path: &Path, name: String) -> Result<(), BackupError> {
+        match File::open(path) {
+            Ok(mut file) => self.file(&mut file, name),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(at(path, error)),
+        }
     }
 
     fn file(&mut self, from: &mut dyn Read, path: String) -> Result<(), BackupError> {
@@ -374,6 +444,10 @@ mod tests {
         }
     }
 
+    fn into(store: &Path) -> RestoreTarget {
+        RestoreTarget { store: store.to_owned(), files: vec![("recordings".into(), store.join("recordings"))] }
+    }
+
     fn contents(ledger: &dyn Ledger) -> Vec<super::super::Record> {
         let mut tail = ledger.read(Seq::FIRST).unwrap();
         std::iter::from_fn(|| tail.next().unwrap()).collect()
@@ -388,7 +462,7 @@ mod tests {
         let made = centre.back_up(&source);
         let target = centre.dir.path().join("restored");
         let mut seen = Vec::new();
-        let manifest = restore(&made, &target, |path, _| seen.push(path.to_owned())).unwrap();
+        let manifest = restore(&made, &into(&target), |path, _| seen.push(path.to_owned())).unwrap();
         assert_eq!((manifest.first_seq, manifest.last_seq), (Seq(1), Seq(50)));
         assert!(seen.len() > 4 && seen.contains(&"files/recordings/2026-11/a.wav".to_owned()), "{seen:?}");
         assert_eq!(fs::read(target.join("recordings/2026-11/a.wav")).unwrap(), b"RIFF");
@@ -401,11 +475,27 @@ mod tests {
     }
 
     #[test]
+    fn a_single_file_is_kept_and_what_nobody_asks_for_stays_in_the_backup() {
+        let centre = centre();
+        let config = centre.dir.path().join("strowger.toml");
+        fs::write(&config, "domain = \"x\"").unwrap();
+        let mut source = centre.source();
+        source.files.push(("config/strowger.toml".into(), config));
+        let made = centre.back_up(&source);
+        let store = centre.dir.path().join("restored");
+        let to = centre.dir.path().join("etc/other.toml");
+        let target = RestoreTarget { store, files: vec![("config/strowger.toml".into(), to.clone())] };
+        restore(&made, &target, |_, _| {}).unwrap();
+        assert_eq!(fs::read_to_string(to).unwrap(), "domain = \"x\"");
+        assert!(target.store.join("ledger").is_dir() && !target.store.join("recordings").exists());
+    }
+
+    #[test]
     fn an_empty_centre_is_backed_up_and_restored_too() {
         let dir = tempfile::tempdir().unwrap();
         let centre = Centre { ledger: open(&dir.path().join("ledger"), 1), dir };
         let made = centre.back_up(&centre.source());
-        let manifest = restore(&made, &centre.dir.path().join("restored"), |_, _| {}).unwrap();
+        let manifest = restore(&made, &into(&centre.dir.path().join("restored")), |_, _| {}).unwrap();
         assert_eq!((manifest.last_seq, manifest.files), (Seq::ZERO, vec![]));
     }
 
@@ -414,7 +504,7 @@ mod tests {
         let centre = centre();
         let made = centre.back_up(&centre.source());
         let target = centre.dir.path().join("restored");
-        let refused = || restore(&made, &target, |_, _| {}).unwrap_err().to_string();
+        let refused = || restore(&made, &into(&target), |_, _| {}).unwrap_err().to_string();
 
         fs::write(made.join("files/recordings/2026-11/a.wav"), b"RIFX").unwrap();
         assert!(refused().contains("`files/recordings/2026-11/a.wav` differs"), "{}", refused());
@@ -452,7 +542,13 @@ mod tests {
         let centre = centre();
         let made = centre.back_up(&centre.source());
         assert!(matches!(backup(&centre.source(), &made, Time::EPOCH, |_, _| {}), Err(BackupError::TargetExists(_))));
-        assert!(matches!(restore(&made, centre.dir.path(), |_, _| {}), Err(BackupError::TargetNotEmpty(_))));
+        assert!(matches!(restore(&made, &into(centre.dir.path()), |_, _| {}), Err(BackupError::TargetNotEmpty(_))));
+        let occupied = RestoreTarget {
+            store: centre.dir.path().join("free"),
+            files: vec![("recordings".into(), centre.dir.path().join("recordings"))],
+        };
+        assert!(matches!(restore(&made, &occupied, |_, _| {}), Err(BackupError::TargetNotEmpty(_))));
+        assert!(!occupied.store.exists(), "all is looked at before anything is written");
         let odd = BackupSource { files: vec![("../up".into(), made.clone())], ..centre.source() };
         let fresh = centre.dir.path().join("fresh");
         assert!(matches!(backup(&odd, &fresh, Time::EPOCH, |_, _| {}), Err(BackupError::Path(_))));

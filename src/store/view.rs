@@ -126,6 +126,10 @@ pub mod key {
         format!("v/{}/{id}", part(mailbox)).into_bytes()
     }
 
+    pub fn all_voicemails() -> Vec<u8> {
+        b"v/".to_vec()
+    }
+
     pub fn voicemails(mailbox: &str) -> Vec<u8> {
         format!("v/{}/", part(mailbox)).into_bytes()
     }

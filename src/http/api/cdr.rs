@@ -301,6 +301,15 @@ fn page(view: &dyn View, wanted: &Wanted, rows: usize, masked: bool) -> Result<(
 }
 
 fn csv_response(items: &[Cdr]) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"calls.csv\""),
+    ];
+    (headers, to_csv(items)).into_response()
+}
+
+/// Records as a table, one line a call.
+pub fn to_csv(items: &[Cdr]) -> String {
     let rows: Vec<[String; COLUMNS.len()]> = items
         .iter()
         .map(|cdr| {
@@ -327,12 +336,7 @@ fn csv_response(items: &[Cdr]) -> Response {
             ]
         })
         .collect();
-    let body = csv::write(&COLUMNS, rows.iter().map(|row| row.iter().map(String::as_str).collect()));
-    let headers = [
-        (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
-        (header::CONTENT_DISPOSITION, "attachment; filename=\"calls.csv\""),
-    ];
-    (headers, body).into_response()
+    csv::write(&COLUMNS, rows.iter().map(|row| row.iter().map(String::as_str).collect()))
 }
 
 /// The word that a value is in JSON; empty where it is none.
@@ -509,7 +513,8 @@ fn spell_times(value: &mut Value) {
 /// The fields of facts that hold a time.
 const TIMES: [&str; 4] = ["at", "deadline", "expires", "clock"];
 
-fn result_of(record: &CallRecord) -> CallResult {
+/// How a call came out.
+pub fn result_of(record: &CallRecord) -> CallResult {
     let spoke = record.legs.iter().any(|leg| leg.role != Role::Caller && leg.answered.is_some());
     let gave_up = record.queues.iter().any(|visit| visit.exit == Some(QueueExit::Abandoned));
     match record.cause.map(|cause| cause.what) {
@@ -522,7 +527,8 @@ fn result_of(record: &CallRecord) -> CallResult {
     }
 }
 
-fn cdr(record: &CallRecord, masked: bool) -> Cdr {
+/// A record as lists and machines read it; `masked` hides the middle of numbers.
+pub fn cdr(record: &CallRecord, masked: bool) -> Cdr {
     let address = |address: &crate::event::Address| {
         let number = if masked { mask_number(&address.number) } else { address.number.clone() };
         Address { number, name: address.name.clone() }

@@ -114,6 +114,16 @@ pub fn walk(book: &Arc<Book>, catalogue: &PromptCatalogue, dialplan: DialplanId,
     walk.walked
 }
 
+/// As [`walk`], but where the script is used up the walk stays at the next state that takes keys: whoever tries the
+/// dialplan by hand goes on with a longer script.
+pub fn walk_on(book: &Arc<Book>, catalogue: &PromptCatalogue, dialplan: DialplanId, scenario: &Scenario) -> Walked {
+    let mut walk = Walk::new(book, catalogue, dialplan, scenario);
+    if walk.take_steps().is_ok() {
+        while !walk.machine.takes_keys() && walk.advance(true) {}
+    }
+    walk.walked
+}
+
 /// A script written as on a command line, words apart: `1` and `0042#` are pressed one after the other, each at the
 /// next state that takes keys; `~` is silence, `20s` a wait, `hangup` what it says.
 ///
@@ -272,6 +282,12 @@ impl<'a> Walk<'a> {
 
     /// Goes through the steps, then lets the call come to its end.
     fn follow(&mut self) -> Result<(), Failure> {
+        self.take_steps()?;
+        while self.advance(true) {}
+        Ok(())
+    }
+
+    fn take_steps(&mut self) -> Result<(), Failure> {
         self.entered(self.dialplan, self.book.get(self.dialplan).start);
         self.tell(IvrInput::Start);
         for step in &self.scenario.steps {
@@ -281,7 +297,6 @@ impl<'a> Walk<'a> {
                 mend: format!("Correct the step, or the dialplan. {}", self.way()),
             })?;
         }
-        while self.advance(true) {}
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! A walk in words, as `strowger dialplan try` prints it.
 
 use core::fmt;
+use core::time::Duration;
 
 use crate::dialplan::scenario::End;
 
@@ -23,23 +24,42 @@ pub(super) fn end_text(end: &End) -> String {
     }
 }
 
+/// One line: when it happened since the call began, and what.
+struct Line<'a>(Duration, &'a Happening);
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        write!(f, "{:>3}:{:02}  ", seconds / 60, seconds % 60)?;
+        match self.1 {
+            Happening::Entered { name, .. } => writeln!(f, "[{name}]"),
+            Happening::Heard { words, .. } => writeln!(f, "  “{words}”"),
+            Happening::Pressed(keys) => writeln!(f, "  the caller presses {keys}"),
+            Happening::KeptSilent => writeln!(f, "  the caller keeps silent"),
+            Happening::Asked(what) => writeln!(f, "  → {what}"),
+            Happening::Answered(what) => writeln!(f, "  ← {what}"),
+        }
+    }
+}
+
+impl Walked {
+    /// The transcript from the `from`th happening on, without the end.
+    pub fn lines(&self, from: usize) -> String {
+        self.happenings.iter().skip(from).map(|(at, happening)| Line(*at, happening).to_string()).collect()
+    }
+
+    /// Where it ended, in words; `None` where it did not.
+    pub fn end_words(&self) -> Option<String> {
+        self.end.as_ref().map(end_text)
+    }
+}
+
 /// The transcript, as `strowger dialplan try` prints it.
 impl fmt::Display for Walked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, happening) in &self.happenings {
-            let seconds = at.as_secs();
-            write!(f, "{:>3}:{:02}  ", seconds / 60, seconds % 60)?;
-            match happening {
-                Happening::Entered { name, .. } => writeln!(f, "[{name}]")?,
-                Happening::Heard { words, .. } => writeln!(f, "  “{words}”")?,
-                Happening::Pressed(keys) => writeln!(f, "  the caller presses {keys}")?,
-                Happening::KeptSilent => writeln!(f, "  the caller keeps silent")?,
-                Happening::Asked(what) => writeln!(f, "  → {what}")?,
-                Happening::Answered(what) => writeln!(f, "  ← {what}")?,
-            }
-        }
-        match &self.end {
-            Some(end) => writeln!(f, "It ends in {}.", end_text(end)),
+        f.write_str(&self.lines(0))?;
+        match self.end_words() {
+            Some(end) => writeln!(f, "It ends in {end}."),
             None => writeln!(f, "It does not end."),
         }
     }
