@@ -12,6 +12,8 @@
 //! parse, a copy of 160 bytes and a 12-byte write: 90 ns of CPU as the tests are compiled, beside the 3,000 ns of the kernel's
 //! receive and send.
 
+mod rescue;
+
 use core::net::SocketAddr;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -47,6 +49,8 @@ pub struct Engine {
     secrets: SecretSource,
     cname: String,
     counters: Counters,
+    /// The room that a step works on, for the case that the step panics.
+    at_work: Option<usize>,
 }
 
 /// What the engine wants from its shell besides sending, in order.
@@ -73,6 +77,8 @@ pub struct Counters {
     pub phases_skipped: u64,
     /// Commands that named what is not there (any more).
     pub commands_dropped: u64,
+    /// Panics caught, each of which cost one room.
+    pub defects: u64,
     /// Datagrams to ports nobody has open, and those longer than `limits::media::DATAGRAM_BYTES`.
     pub packets_stray: u64,
 }
@@ -110,12 +116,14 @@ impl Engine {
             cname: secrets.token(),
             secrets,
             counters: Counters::default(),
+            at_work: None,
         }
     }
 
     /// Obeys the switch.
     pub fn handle_command(&mut self, now: Time, command: MediaCommand) {
         self.handle_timeout(now);
+        self.at_work = None;
         let done = match command {
             MediaCommand::Open(open) => self.open(now, &open),
             MediaCommand::Update { port, change } => self.with_leg(port, |leg| leg.update(now, &change)),
@@ -150,6 +158,7 @@ impl Engine {
             return;
         };
         let at = entry.room as usize;
+        self.at_work = Some(at);
         let Some(Some(room)) = self.rooms.get_mut(at) else { return };
         if entry.rtcp {
             if let Some(leg) = room.leg_mut(usize::from(entry.slot)) {
@@ -208,6 +217,13 @@ impl Engine {
         Counters { rooms: self.rooms_by_id.len(), ports: self.ports.len(), ..self.counters }
     }
 
+    /// The next packet for this room panics.
+    #[cfg(test)]
+    pub(crate) fn poison(&mut self, room: RoomId) {
+        let at = self.rooms_by_id[&room];
+        self.room_at(at).expect("it has just been found").poisoned = true;
+    }
+
     /// The statistics of an open port as they are now.
     pub fn port_stats(&mut self, port: PortId) -> Option<PortStats> {
         let place = *self.ports.get(&port)?;
@@ -241,6 +257,7 @@ impl Engine {
 
     /// One room's phase; `false` where it has nothing more to do on the wheel.
     fn on_phase(&mut self, now: Time, at: usize) -> bool {
+        self.at_work = Some(at);
         let Some(Some(room)) = self.rooms.get_mut(at) else { return false };
         let mut sink = Sink { outbox: &mut self.outbox, outputs: &mut self.outputs };
         room.on_phase(now, &mut self.frames, &mut sink);
@@ -249,6 +266,7 @@ impl Engine {
     }
 
     fn on_second(&mut self, now: Time, at: usize) {
+        self.at_work = Some(at);
         let Some(Some(room)) = self.rooms.get_mut(at) else { return };
         let (outbox, outputs) = (&mut self.outbox, &mut self.outputs);
         let (cname, secrets) = (&self.cname, &mut self.secrets);
@@ -458,16 +476,19 @@ impl Engine {
     }
 
     fn room_at(&mut self, at: usize) -> Option<&mut Room> {
+        self.at_work = Some(at);
         self.rooms.get_mut(at)?.as_mut()
     }
 
     fn remove_leg(&mut self, place: Place) -> Option<Box<Leg>> {
+        self.at_work = Some(place.room);
         let room = self.rooms.get_mut(place.room)?.as_mut()?;
         room.remove_leg(place.slot, &mut Sink { outbox: &mut self.outbox, outputs: &mut self.outputs })
     }
 
     fn with_room(&mut self, id: RoomId, act: impl FnOnce(&mut Room, &mut Sink<'_>) -> bool) -> Option<()> {
         let &at = self.rooms_by_id.get(&id)?;
+        self.at_work = Some(at);
         let room = self.rooms.get_mut(at)?.as_mut()?;
         let whole = act(room, &mut Sink { outbox: &mut self.outbox, outputs: &mut self.outputs });
         self.wake(at);

@@ -56,6 +56,8 @@ pub(super) struct Room {
     mixed: u64,
     /// The engine has the room on its wheel of phases.
     pub on_wheel: bool,
+    #[cfg(test)]
+    pub poisoned: bool,
 }
 
 #[derive(Debug)]
@@ -94,6 +96,8 @@ impl Room {
             decoded: 0,
             mixed: 0,
             on_wheel: false,
+            #[cfg(test)]
+            poisoned: false,
         }
     }
 
@@ -316,6 +320,8 @@ impl Room {
 
     /// Takes a datagram for the leg in `slot`, and forwards it to those who hear that leg alone.
     pub fn on_packet(&mut self, now: Time, slot: usize, from: SocketAddr, packet: &[u8], sink: &mut Sink<'_>) {
+        #[cfg(test)]
+        assert!(!self.poisoned, "as the test wanted");
         let Some(leg) = self.leg_mut(slot) else { return };
         let (source, pass_keys, was_reachable) = (leg.id, leg.pass_keys, leg.destination().is_some());
         let received = leg.receive(now, from, packet, &mut |event| sink.outputs.push_back(Output::Event(event)));

@@ -511,7 +511,7 @@ impl Read {
 
     fn take_engine(&self, at: usize, engine: &Engine) {
         let name = || ("engine", at.to_string());
-        let media::Counters { rooms, ports, phases_late, phases_skipped, commands_dropped, packets_stray } =
+        let media::Counters { rooms, ports, phases_late, phases_skipped, commands_dropped, defects, packets_stray } =
             engine.counters;
         set(&self.engine_rooms.at([name()]), rooms);
         set(&self.engine_ports.at([name()]), ports);
@@ -519,6 +519,7 @@ impl Read {
             ("phase_late", phases_late),
             ("phase_skipped", phases_skipped),
             ("command_dropped", commands_dropped),
+            ("defect", defects),
             ("packet_stray", packets_stray),
             ("send_failed", engine.sends_failed),
         ] {

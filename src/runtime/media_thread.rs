@@ -14,6 +14,7 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -146,7 +147,22 @@ impl Shell {
     fn run(&mut self) {
         // Here and not in the shell: the kernel's events hold pointers, which may not change threads.
         let mut ready = Vec::with_capacity(READY_AT_ONCE);
-        while self.turn(&mut ready).is_ok() {}
+        loop {
+            match catch_unwind(AssertUnwindSafe(|| self.turn(&mut ready))) {
+                Ok(Ok(())) => {}
+                Ok(Err(Stop)) => return,
+                Err(_) => self.rescue(),
+            }
+        }
+    }
+
+    /// A defect costs the call it was met in: its legs fail towards the switch. The panic has been printed.
+    fn rescue(&mut self) {
+        tracing::error!("a media engine panicked: the call at work is given up, all others go on");
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            self.engine.handle_defect();
+            self.flush();
+        }));
     }
 
     fn turn(&mut self, ready: &mut Vec<epoll::Event>) -> Result<(), Stop> {

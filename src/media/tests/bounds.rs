@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use proptest::prelude::*;
 
 use super::*;
@@ -93,6 +95,55 @@ fn a_socket_that_will_not_bind_fails_its_leg() {
     let said: Vec<&MediaEvent> = world.events.iter().map(|(_, event)| event).collect();
     assert!(matches!(said[..], [MediaEvent::PortFailed { port, .. }, MediaEvent::Closed { .. }] if *port == caller));
     assert_eq!(world.engine.counters().ports, 0);
+}
+
+#[test]
+fn a_defect_costs_the_call_it_was_met_in_and_no_other() {
+    let mut world = World::new();
+    let (a, b) = world.bridge();
+    let other = RoomId(ROOM.0 + 20);
+    let third = world.open_in(other, 1, Codec::Pcmu, None);
+    world.play(1, Audience::Port(a), music(), Repeat::Forever);
+    world.say(MediaCommand::Play(Play {
+        room: other,
+        play: PlayId(2),
+        to: Audience::Port(third),
+        sounds: vec![tone_clip(700, 20)],
+        repeat: Repeat::Forever,
+    }));
+    world.say(MediaCommand::StartRecording(RecordingPlan {
+        room: ROOM,
+        recording: RECORDING,
+        path: "call.wav".into(),
+        layout: Layout::Stereo,
+        left: vec![a],
+        right: vec![b],
+    }));
+    world.run(200);
+    world.events.clear();
+    world.writes.clear();
+    world.engine.poison(ROOM);
+    let (now, local, from) = (world.now, world.phones[&a].local, phone_addr(0));
+    let panicked = catch_unwind(AssertUnwindSafe(|| world.engine.handle_packet(now, local, from, &[0x80; 172])));
+    assert!(panicked.is_err());
+    world.engine.handle_defect();
+    world.drain();
+    let said: Vec<&MediaEvent> = world.events.iter().map(|(_, event)| event).collect();
+    assert!(
+        matches!(said[..], [
+            MediaEvent::PortFailed { port: first, .. }, MediaEvent::Closed { .. },
+            MediaEvent::PortFailed { port: second, .. }, MediaEvent::Closed { .. },
+        ] if (*first, *second) == (a, b)),
+        "{said:?}"
+    );
+    assert_eq!(world.writes, [RecordingWrite::End { recording: RECORDING }]);
+    let heard = world.phones[&third].heard.len();
+    world.run(200);
+    assert_eq!(world.phones[&third].heard.len(), heard + 10, "the other room is on the same phase");
+    let counters = world.engine.counters();
+    assert_eq!((counters.rooms, counters.ports, counters.defects), (1, 1, 1));
+    // The ports may be leased again.
+    world.open(0, Codec::Pcmu, None);
 }
 
 #[test]

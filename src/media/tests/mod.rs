@@ -85,7 +85,11 @@ impl World {
 
     /// Opens leg `n` with a phone that says `TONES[n]`.
     fn open(&mut self, n: u8, codec: Codec, telephone_event: Option<u8>) -> PortId {
-        let open = open_port(n, codec, telephone_event);
+        self.open_in(ROOM, n, codec, telephone_event)
+    }
+
+    fn open_in(&mut self, room: RoomId, n: u8, codec: Codec, telephone_event: Option<u8>) -> PortId {
+        let open = OpenPort { room, ..open_port(n, codec, telephone_event) };
         let phone = Phone {
             addr: phone_addr(n),
             local: open.local.port(),
