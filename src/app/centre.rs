@@ -30,7 +30,7 @@ use crate::runtime::answers::Answers;
 use crate::runtime::bus::{Bus, Observer};
 use crate::runtime::clock::SystemClock;
 use crate::runtime::fold::{EventFold, VoicemailRow};
-use crate::runtime::media_thread::{MediaSetup, MediaThread};
+use crate::runtime::media_thread::{MediaSetup, MediaThread, Meter};
 use crate::runtime::recording_thread::RecordingThread;
 use crate::runtime::switch_thread::{self, Outlets, SwitchHandle};
 use crate::store::ledger::LedgerReader;
@@ -69,7 +69,7 @@ pub struct House {
     ladders: Arc<Mutex<Ladders>>,
     metrics: Arc<Metrics>,
     net: NetHandle,
-    engines: Arc<Vec<MediaThread>>,
+    engines: Vec<Meter>,
 }
 
 /// Metrics and ladders follow the events; the log tells them.
@@ -138,7 +138,7 @@ pub async fn start(
             recordings: recorder.queue().context("the recorder has stopped")?,
         })?);
     }
-    let engines = Arc::new(engines);
+    let meters = engines.iter().map(MediaThread::meter).collect();
 
     let writer =
         start_writer(&plan, Box::new(store.ledger), store.view.clone(), store.fold, &switch, applied_to, health_to)?;
@@ -162,14 +162,12 @@ pub async fn start(
             let net = net.handle();
             Box::new(move |transmit| net.send(transmit))
         },
-        media: {
-            let engines = engines.clone();
-            Box::new(move |engine, command| {
-                if engines.get(usize::from(engine.0)).is_none_or(|thread| thread.send(command).is_err()) {
-                    tracing::error!(engine = engine.0, "a media engine is gone");
-                }
-            })
-        },
+        // The switch's thread owns the engines: they end with it, whoever still looks at the house.
+        media: Box::new(move |engine, command| {
+            if engines.get(usize::from(engine.0)).is_none_or(|thread| thread.send(command).is_err()) {
+                tracing::error!(engine = engine.0, "a media engine is gone");
+            }
+        }),
         ask: {
             let (switch, runtime) = (switch.clone(), tokio::runtime::Handle::current());
             Box::new(move |id, query, deadline| answers.answer(&runtime, switch.clone(), id, query, deadline))
@@ -205,7 +203,7 @@ pub async fn start(
         ladders,
         metrics,
         net: net.handle(),
-        engines,
+        engines: meters,
     };
     Ok(Running { house: Arc::new(house), hub, listeners, before: store.last, drained, net, recorder, thread })
 }
@@ -354,12 +352,11 @@ impl Running {
 
     /// Stops what is left once draining is done: sockets, engines, recorder, then the ledger.
     pub async fn stop(self) -> anyhow::Result<()> {
-        let Running { house, net, recorder, thread, .. } = self;
+        let Running { net, recorder, thread, .. } = self;
         net.shutdown().await;
         let writer = tokio::task::spawn_blocking(move || {
             let writer = thread.join();
-            // The engines hold the recorder's queue: they go first. Doors that still hold the house are closing.
-            drop(house);
+            // The engines hold the recorder's queue; they have gone with the switch's thread.
             drop(recorder);
             writer
         });
@@ -481,7 +478,7 @@ impl Centre for House {
             idle_closed: net.idle_closed,
         };
         let engines = self.engines.iter().map(|engine| {
-            let counters = engine.counters();
+            let counters = engine.read();
             Engine {
                 counters: counters.engine,
                 packets_received: counters.packets_received,

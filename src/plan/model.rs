@@ -71,6 +71,18 @@ pub struct Sip {
     pub registration_max_s: Seconds,
     /// How long a call of ours may ring before it is given up. Default 180 (RFC 3261 Timer C).
     pub ring_max_s: Seconds,
+    /// What our digest challenges offer, the strongest first on the wire whatever the order here. Default `MD5` alone:
+    /// phones should pass over a challenge they do not know (RFC 8760 §2.4), but many give up on meeting one.
+    pub digest: Vec<Digest>,
+}
+
+/// A digest algorithm that a phone may prove its password with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub enum Digest {
+    #[serde(rename = "MD5")]
+    Md5,
+    #[serde(rename = "SHA-256")]
+    Sha256,
 }
 
 /// A socket we take SIP on.

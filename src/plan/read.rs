@@ -8,8 +8,8 @@ use super::check;
 use super::hours::Zone;
 use super::keys::{Document, Places, Reader, Table, parse_toml};
 use super::model::{
-    AgentRules, CallerRules, Codec, Dialer, Emergency, Http, InboundNumber, Limits, Listener, Media, OutboundRoute,
-    Plan, Recording, Sip, Store, TierPriority,
+    AgentRules, CallerRules, Codec, Dialer, Digest, Emergency, Http, InboundNumber, Limits, Listener, Media,
+    OutboundRoute, Plan, Recording, Sip, Store, TierPriority,
 };
 use super::pattern::Pattern;
 use super::read_hours::{read_hours, zone};
@@ -207,6 +207,8 @@ fn read_sip(table: &Table<'_>) -> Sip {
         registration_min_s: table.seconds("registration_min_s", 60, 10..=86_400),
         registration_max_s: table.seconds("registration_max_s", 3_600, 60..=86_400),
         ring_max_s: table.seconds("ring_max_s", 180, 10..=3_600),
+        digest: choices(table, "digest", &[("MD5", Digest::Md5), ("SHA-256", Digest::Sha256)])
+            .unwrap_or_else(|| vec![Digest::Md5]),
     }
 }
 

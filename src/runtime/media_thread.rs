@@ -49,8 +49,22 @@ pub struct MediaSetup {
 pub struct MediaThread {
     commands: Option<Sender<MediaCommand>>,
     wake: Arc<OwnedFd>,
-    counters: Arc<Mutex<ThreadCounters>>,
+    meter: Meter,
     thread: Option<JoinHandle<()>>,
+}
+
+/// An engine's figures, readable after the engine has gone.
+#[derive(Clone, Default)]
+pub struct Meter(Arc<Mutex<ThreadCounters>>);
+
+impl Meter {
+    pub fn read(&self) -> ThreadCounters {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn show(&self, counters: ThreadCounters) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = counters;
+    }
 }
 
 /// Figures for `/metrics`, renewed once a second.
@@ -72,11 +86,11 @@ impl MediaThread {
     pub fn start(setup: MediaSetup) -> io::Result<Self> {
         let (commands, inbox) = mpsc::channel();
         let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
-        let counters = Arc::new(Mutex::new(ThreadCounters::default()));
+        let meter = Meter::default();
         let name = format!("media-{}", setup.engine);
-        let mut shell = Shell::new(setup, inbox, wake.clone(), counters.clone())?;
+        let mut shell = Shell::new(setup, inbox, wake.clone(), meter.clone())?;
         let thread = std::thread::Builder::new().name(name).spawn(move || shell.run())?;
-        Ok(Self { commands: Some(commands), wake, counters, thread: Some(thread) })
+        Ok(Self { commands: Some(commands), wake, meter, thread: Some(thread) })
     }
 
     /// Says something to the engine; returns at once.
@@ -86,8 +100,8 @@ impl MediaThread {
         Ok(())
     }
 
-    pub fn counters(&self) -> ThreadCounters {
-        *self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn meter(&self) -> Meter {
+        self.meter.clone()
     }
 
     fn ring(&self) {
@@ -114,7 +128,7 @@ struct Shell {
     clock: Clock,
     events: EventSink,
     recordings: RecordingQueue,
-    shared: Arc<Mutex<ThreadCounters>>,
+    shared: Meter,
     shared_at: Time,
     counters: ThreadCounters,
     buffer: Box<[u8; BUFFER_BYTES]>,
@@ -128,7 +142,7 @@ impl Shell {
         setup: MediaSetup,
         inbox: Receiver<MediaCommand>,
         wake: Arc<OwnedFd>,
-        shared: Arc<Mutex<ThreadCounters>>,
+        shared: Meter,
     ) -> io::Result<Self> {
         Ok(Self {
             engine: Engine::new(setup.secrets),
@@ -266,7 +280,7 @@ impl Shell {
         }
         self.shared_at = now;
         self.counters.engine = self.engine.counters();
-        *self.shared.lock().unwrap_or_else(PoisonError::into_inner) = self.counters;
+        self.shared.show(self.counters);
     }
 }
 

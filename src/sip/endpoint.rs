@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::carrier::{Carrier, Owner, Reply};
 use super::dialog::DialogId;
+use super::digest::Algorithm;
 use super::event::{SessionId, UaEvent};
 use super::flow::{Destination, FlowId, Listener, Source, Transmit};
 use super::header::Name;
@@ -41,6 +42,8 @@ pub struct Settings {
     pub timers: Timers,
     /// Bounds and default of a registration's life.
     pub expires: Expires,
+    /// The algorithms of our challenges, in any order.
+    pub digest: Vec<Algorithm>,
 }
 
 /// Why an order to the user agent was not carried out. Nothing has been sent.
@@ -92,7 +95,7 @@ pub struct Endpoint {
 
 impl Endpoint {
     pub fn new(settings: Settings, mut secrets: SecretSource) -> Self {
-        let registrar = Registrar::new(&settings.domain, secrets.key(), settings.expires);
+        let registrar = Registrar::new(&settings.domain, secrets.key(), settings.expires, &settings.digest);
         let carrier = Carrier::new(settings.listeners.clone(), settings.product.clone(), settings.timers, secrets);
         Self {
             settings,
@@ -116,6 +119,7 @@ impl Endpoint {
     pub fn set_settings(&mut self, settings: Settings) {
         self.carrier.set_settings(settings.listeners.clone(), settings.product.clone(), settings.timers);
         self.registrar.set_expires(settings.expires);
+        self.registrar.set_digest(&settings.digest);
         self.settings = Settings { domain: core::mem::take(&mut self.settings.domain), ..settings };
     }
 

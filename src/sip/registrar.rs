@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::digest::{DigestServer, Ha1, HashFunction, Outcome};
+use super::digest::{Algorithm, DigestServer, Ha1, HashFunction, Outcome, Refusal};
 use super::event::{UaEvent, Unbound};
 use super::flow::{FlowId, Listener, Source};
 use super::header::{Contact, Name, NameAddr};
@@ -111,14 +111,14 @@ impl Answer {
 }
 
 impl Registrar {
-    /// `secret` signs nonces and never leaves the process.
-    pub fn new(realm: &str, secret: [u8; 32], expires: Expires) -> Self {
+    /// `secret` signs nonces and never leaves the process; `digest` is what challenges offer.
+    pub fn new(realm: &str, secret: [u8; 32], expires: Expires, digest: &[Algorithm]) -> Self {
         Self {
             accounts: BTreeMap::new(),
             bindings: BTreeMap::new(),
             expiries: BTreeSet::new(),
             flows: BTreeSet::new(),
-            digest: DigestServer::new(realm, secret),
+            digest: DigestServer::new(realm, secret).offering(digest),
             expires,
             events: VecDeque::new(),
         }
@@ -126,6 +126,10 @@ impl Registrar {
 
     pub fn set_expires(&mut self, expires: Expires) {
         self.expires = expires;
+    }
+
+    pub fn set_digest(&mut self, digest: &[Algorithm]) {
+        self.digest.offer(digest);
     }
 
     // -- accounts ----------------------------------------------------------------------------------------------------
@@ -155,6 +159,10 @@ impl Registrar {
             Outcome::Accepted { user } => Identity::Account(AccountName::new(user)),
             Outcome::Missing => Identity::Unknown { challenges: self.digest.challenges(now, false) },
             Outcome::Stale => Identity::Unknown { challenges: self.digest.challenges(now, true) },
+            // From before a reload that offers other algorithms: asked anew, not shut out.
+            Outcome::Refused { why: Refusal::Algorithm, .. } => {
+                Identity::Unknown { challenges: self.digest.challenges(now, false) }
+            }
             Outcome::Refused { .. } => Identity::Wrong,
         }
     }

@@ -48,6 +48,8 @@ use crate::acd::{Acd, Repair};
 use crate::event::{EVENT_VERSION, Event, Fact, Seq};
 use crate::ids::{AccountName, AgentName, CallId, Epoch, IdSource, LegId, RecordingId, SecretSource, TrunkName};
 use crate::media::{MediaCommand, PlayId, PortId, RoomId};
+use crate::plan::model::Digest;
+use crate::sip::digest::Algorithm;
 use crate::sip::endpoint::{self, Endpoint};
 use crate::sip::event::SessionId;
 use crate::sip::flow::Listener;
@@ -404,5 +406,13 @@ fn endpoint_settings(edition: &Edition, listeners: &[Listener]) -> endpoint::Set
             max: sip.registration_max_s.0,
             default: sip.registration_max_s.0.min(600),
         },
+        digest: sip.digest.iter().map(algorithm).collect(),
+    }
+}
+
+fn algorithm(digest: &Digest) -> Algorithm {
+    match digest {
+        Digest::Md5 => Algorithm::MD5,
+        Digest::Sha256 => Algorithm::SHA_256,
     }
 }

@@ -74,10 +74,15 @@ impl DigestServer {
     /// Offers these instead, in order of strength.
     #[must_use]
     pub fn offering(mut self, algorithms: &[Algorithm]) -> DigestServer {
+        self.offer(algorithms);
+        self
+    }
+
+    /// Offers these from now on, in order of strength.
+    pub fn offer(&mut self, algorithms: &[Algorithm]) {
         self.offered = algorithms.to_vec();
         self.offered.sort_by(|a, b| b.cmp(a));
         self.offered.dedup();
-        self
     }
 
     #[must_use]

@@ -186,7 +186,7 @@ fn past_the_limit_of_registrations_bindings_of_before_a_restart_are_left_out() {
     let world = World::new(1);
     let source = stranger(world.agents[0].address);
     let listeners = &world.agents[0].endpoint.settings().listeners;
-    let mut registrar = Registrar::new("example.com", [0; 32], Expires::default());
+    let mut registrar = Registrar::new("example.com", [0; 32], Expires::default(), &[Algorithm::MD5]);
     let binding = |n: usize| Binding {
         contact: format!("sip:{n}@127.0.0.99"),
         expires: world.now + core::time::Duration::from_secs(60),

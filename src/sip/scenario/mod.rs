@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
+use super::digest::Algorithm;
 use super::endpoint::{Endpoint, Expires, Settings};
 use super::event::{Invitation, SessionId, UaEvent};
 use super::flow::{Destination, FlowId, Listener, Source, Transmit, Transport};
@@ -329,6 +330,7 @@ impl Agent {
             product: "Strowger".into(),
             timers: Timers::default(),
             expires: Expires::default(),
+            digest: vec![Algorithm::SHA_256, Algorithm::MD5],
         };
         Self {
             address,

@@ -74,6 +74,25 @@ fn a_phone_registers_with_digest_and_expires() {
     world.assert_quiet();
 }
 
+/// Old phones give up on a challenge that they do not know, so what is offered can be chosen; what has been answered
+/// before the choice changed is asked for anew.
+#[test]
+fn a_phone_is_asked_for_the_chosen_algorithms_only_and_asked_anew_when_they_change() {
+    let mut world = registrar();
+    let mut phone = phone();
+    let challenge = phone.say(&mut world, "REGISTER", "", "").pop().unwrap();
+    let mut digest = DigestClient::from_response(&challenge).unwrap();
+    assert_eq!(digest.algorithm(), Algorithm::SHA_256);
+    let settings = world.agents[0].endpoint.settings().clone();
+    world.agents[0].endpoint.set_settings(Settings { digest: vec![Algorithm::MD5], ..settings });
+    let value = digest.authorize(&account("pw"), "REGISTER", "sip:1@127.0.0.1", b"", "cn");
+    let again = phone.say(&mut world, "REGISTER", &format!("Authorization: {value}\n"), "").pop().unwrap();
+    assert_eq!(again.status(), Some(401));
+    assert_eq!(again.all(Name::WwwAuthenticate).count(), 1);
+    assert_eq!(DigestClient::from_response(&again).unwrap().algorithm(), Algorithm::MD5);
+    assert_eq!(register(&mut world, &mut phone, "").status(), Some(200));
+}
+
 #[test]
 fn a_wrong_password_an_unknown_account_and_another_ones_name_are_403() {
     let mut world = registrar();
