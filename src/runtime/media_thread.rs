@@ -138,12 +138,7 @@ struct Shell {
 struct Stop;
 
 impl Shell {
-    fn new(
-        setup: MediaSetup,
-        inbox: Receiver<MediaCommand>,
-        wake: Arc<OwnedFd>,
-        shared: Meter,
-    ) -> io::Result<Self> {
+    fn new(setup: MediaSetup, inbox: Receiver<MediaCommand>, wake: Arc<OwnedFd>, shared: Meter) -> io::Result<Self> {
         Ok(Self {
             engine: Engine::new(setup.secrets),
             inbox,

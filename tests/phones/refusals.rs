@@ -32,7 +32,7 @@ fn a_stranger_is_asked_for_credentials_and_gets_no_further() {
     let place = Place::new("stranger");
     let centre = Centre::start(&place);
     let stranger = Line { party: 99, ..LINE };
-    Sipp::start(&place, stranger, &Speech::new(), &Script::call().refused(407)).succeeds();
+    Sipp::start(&place, stranger, &Speech::new(), &Script::call().refused(401)).succeeds();
     assert_eq!(centre.records(0), []);
 }
 

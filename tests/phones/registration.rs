@@ -10,11 +10,18 @@ use super::centre::Centre;
 use super::place::{CENTRE, Place};
 use super::sound::tone;
 
-pub const ALICE: Setup<'static> =
-    Setup { party: 11, account: "1001", password: "phone of alice", transport: "udp", hz: tone::ALICE, answers: false };
-pub const BOB: Setup<'static> = Setup { party: 12, account: "1002", password: "phone of bob", hz: tone::BOB, ..ALICE };
+pub const ALICE: Setup<'static> = Setup {
+    party: 11,
+    account: "1001",
+    password: "desk-phone-of-alice",
+    transport: "udp",
+    hz: tone::ALICE,
+    answers: false,
+};
+pub const BOB: Setup<'static> =
+    Setup { party: 12, account: "1002", password: "desk-phone-of-bob", hz: tone::BOB, ..ALICE };
 pub const CAROL: Setup<'static> =
-    Setup { party: 13, account: "1003", password: "phone of carol", hz: tone::CAROL, ..ALICE };
+    Setup { party: 13, account: "1003", password: "desk-phone-of-carol", hz: tone::CAROL, ..ALICE };
 
 #[test]
 fn a_wrong_password_never_registers() {
