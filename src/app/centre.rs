@@ -15,10 +15,12 @@ use tokio::sync::{mpsc, watch};
 
 use crate::command::{Command, Done, Order, Refusal};
 use crate::crm::Phone;
-use crate::event::{Event, Seq};
+use crate::event::{Event, Fact, Seq};
+use crate::http::api::demo::DemoHints;
+use crate::http::auth::{Auth, SignOuts};
 use crate::http::centre::{Centre, Health as Wellness, LadderMessage, PlanNames, ReadFailed};
 use crate::http::cti::Hub;
-use crate::http::desk::{Desk, Start, StartAgent};
+use crate::http::desk::{Desk, Start, StartAgent, plan as shown};
 use crate::http::routes;
 use crate::http::site::{Settings, Site};
 use crate::ids::{AgentName, CallId, Epoch, IdSource, SecretSource};
@@ -46,6 +48,9 @@ use super::store::{Store, records};
 pub struct Running {
     pub house: Arc<House>,
     pub hub: Arc<Hub>,
+    /// What the sign-in page tells the visitors of a sample centre.
+    pub hints: Option<DemoHints>,
+    auth: Arc<Auth>,
     pub listeners: Vec<crate::sip::flow::Listener>,
     /// The last record before this boot.
     pub before: Seq,
@@ -87,11 +92,18 @@ impl Observer for Operators {
 }
 
 /// The desktop's picture, folded where sessions can be told at once.
-struct Desktops(Arc<Hub>);
+struct Desktops {
+    hub: Arc<Hub>,
+    /// Holds a new edition before the switch applies it.
+    edition: watch::Receiver<Arc<Edition>>,
+}
 
 impl Observer for Desktops {
     fn handle(&mut self, event: &Arc<Event>) {
-        self.0.handle(event);
+        if matches!(event.fact, Fact::PlanApplied { .. }) {
+            self.hub.take_plan(shown::queues_of(&self.edition.borrow().plan));
+        }
+        self.hub.handle(event);
     }
 }
 
@@ -119,7 +131,11 @@ pub async fn start(
     let hub = Hub::new(Desk::new(desk_start(&store, &roster, &first, clock)?), epoch, u64::from_ne_bytes(random()?));
     let (metrics, ladders) = (Arc::new(Metrics::new()), Arc::new(Mutex::new(Ladders::new())));
     let operators = Operators { metrics: metrics.clone(), ladders: ladders.clone() };
-    let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(Desktops(hub.clone())), Box::new(operators)];
+    let auth = Arc::new(Auth::new(plan.http.session_s.span()));
+    // Who may no longer do something is out before the desktops hear why.
+    let sign_outs = SignOuts { auth: auth.clone(), hub: hub.clone() };
+    let desktops = Desktops { hub: hub.clone(), edition: edition.clone() };
+    let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(sign_outs), Box::new(desktops), Box::new(operators)];
     observers.extend(watching);
     let bus = Bus::start(observers)?;
     let (applied_to, applied) = watch::channel(store.last);
@@ -205,7 +221,18 @@ pub async fn start(
         net: net.handle(),
         engines: meters,
     };
-    Ok(Running { house: Arc::new(house), hub, listeners, before: store.last, drained, net, recorder, thread })
+    Ok(Running {
+        house: Arc::new(house),
+        hub,
+        hints: None,
+        auth,
+        listeners,
+        before: store.last,
+        drained,
+        net,
+        recorder,
+        thread,
+    })
 }
 
 /// The desktop's picture as a boot begins with it.
@@ -221,7 +248,7 @@ fn desk_start(store: &Store, roster: &Roster, edition: &Edition, clock: SystemCl
         now: clock.now(),
         seq: store.last,
         agents: agents.collect(),
-        queues: edition.plan.queues.keys().cloned().collect(),
+        queues: shown::queues_of(&edition.plan),
         trunks: edition.plan.trunks.keys().cloned().collect(),
         voicemails: records::<VoicemailRow>(&store.view, &key::all_voicemails())?,
         phones: bindings.into_iter().map(|(account, binding)| (account, binding.contact)).collect(),
@@ -321,13 +348,10 @@ impl Running {
     /// Opens the doors.
     pub async fn open_doors(&self) -> anyhow::Result<Doors> {
         let http = self.house.edition.borrow().plan.http.clone();
-        let settings = Settings {
-            allowed_origins: http.allowed_origins.clone(),
-            session_time: http.session_s.span(),
-            ..Settings::default()
-        };
+        let settings =
+            Settings { allowed_origins: http.allowed_origins.clone(), demo: self.hints.clone(), ..Settings::default() };
         let centre: Arc<dyn Centre> = self.house.clone();
-        let site = Site::new(centre, self.hub.clone(), settings, u64::from_ne_bytes(random()?));
+        let site = Site::new(centre, self.hub.clone(), self.auth.clone(), settings, u64::from_ne_bytes(random()?));
         let listener = tokio::net::TcpListener::bind(http.listen).await;
         let listener = listener.with_context(|| format!("HTTP cannot listen on {}", http.listen))?;
         let address = listener.local_addr()?;
@@ -497,6 +521,7 @@ impl Centre for House {
             queues: plan.queues.keys().cloned().collect(),
             skills: plan.skills.keys().cloned().collect(),
             trunks: plan.trunks.keys().cloned().collect(),
+            reasons: shown::reasons_of(&plan),
         }
     }
 

@@ -201,7 +201,7 @@ fn settle(read: CustomerImport, existing: &Directory, dry_run: bool) -> anyhow::
 }
 
 /// A secret that is the stored one keeps its hash, so that the same file twice changes nothing.
-fn hash_secrets(attributes: &mut BTreeMap<String, String>, stored: Option<&Customer>) -> anyhow::Result<()> {
+pub(super) fn hash_secrets(attributes: &mut BTreeMap<String, String>, stored: Option<&Customer>) -> anyhow::Result<()> {
     for (name, value) in attributes.iter_mut().filter(|(name, _)| name.starts_with(SECRET)) {
         let known = stored.and_then(|card| card.attributes.get(name));
         if known == Some(value) {

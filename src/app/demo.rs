@@ -1,5 +1,9 @@
 //! `strowger demo`: the sample centre, with simulated callers and agents placing real calls over loopback.
+//!
+//! It fills a store of its own on the first run, opens the doors, and lets callers come from the sample's carrier
+//! (127.20.0.x) and agents sit down at phones (127.20.1.x) until Ctrl-C or SIGTERM; once more ends it at once.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -7,30 +11,40 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::config::args::{Args, Demo, Exchange, Records, Users};
+use crate::command::UserRole;
+use crate::config::args::{Args, Demo};
 use crate::config::report;
+use crate::http::api::demo::{DemoHints, DemoNumber, DemoPhone, DemoUser};
+use crate::http::desk::entity::Words;
 use crate::load::cti::CtiDesk;
 use crate::load::driver;
-use crate::load::profile::LoadProfile;
+use crate::load::profile::{Line, LoadProfile};
 use crate::load::report::LoadReport;
+use crate::net::BindError;
 use crate::observe::log;
 use crate::plan::model::Listener;
 use crate::plan::trunk::Transport;
+use crate::sim::agent::AgentHabits;
+use crate::sim::chance::Spread;
+use crate::store::LedgerError;
 use crate::switch::Edition;
 
-use super::centre::{Doors, Running, start};
-use super::{REFUSED, customers, edition, load, people, serve};
+use super::centre::{Running, start};
+use super::{REFUSED, edition, load, progress, sample, serve};
 
 /// The sample centre's folder, looked for here and beside the binary.
 const SAMPLE: &str = "demo";
 /// A year: the callers of a demo without `--duration-s` stop when it is told to.
 const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+/// How long the simulated parties get to hang up when the demo stops.
+const WIND_DOWN: Duration = Duration::from_secs(2);
 
-pub fn run(args: &Args, options: &Demo) -> anyhow::Result<ExitCode> {
-    log::start(log::Format::Text { colours: false }, "warn")?;
-    let config = sample()?.join("strowger.toml");
+pub fn run(_args: &Args, options: &Demo) -> anyhow::Result<ExitCode> {
+    log::start(log::Format::Text { colours: false }, "error")?;
+    let config = sample_folder()?.join("strowger.toml");
     let composed = edition::read(&config)
         .map_err(|refused| (refused.findings, refused.sources))
         .and_then(|loaded| edition::compose(&config, &loaded).map_err(|findings| (findings, loaded.sources.clone())));
@@ -41,25 +55,13 @@ pub fn run(args: &Args, options: &Demo) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(REFUSED));
         }
     };
-    let sample = config.parent().unwrap_or(Path::new(".")).to_owned();
-    fill(&Args { config: config.clone(), ..args.clone() }, &edition, &sample)?;
+    let folder = config.parent().unwrap_or(Path::new(".")).to_owned();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(live(edition, options))?;
+    runtime.block_on(live(edition, &folder, options))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The sample's people and customers, on the first run.
-fn fill(args: &Args, edition: &Edition, sample: &Path) -> anyhow::Result<()> {
-    if Path::new(&*edition.plan.store.path).join("ledger").is_dir() {
-        return Ok(());
-    }
-    let import = |file: &str| Exchange::Import { file: sample.join(file), dry_run: false };
-    people::users(args, &Users::Exchange(import("people.csv"))).context("the sample's people could not be stored")?;
-    customers::run(args, &Records::Exchange(import("customers.csv"))).context("nor its customers")?;
-    Ok(())
-}
-
-fn sample() -> anyhow::Result<PathBuf> {
+fn sample_folder() -> anyhow::Result<PathBuf> {
     let beside = std::env::current_exe().ok().and_then(|binary| Some(binary.parent()?.join(SAMPLE)));
     let found = [Some(PathBuf::from(SAMPLE)), beside].into_iter().flatten().find(|folder| folder.is_dir());
     match found {
@@ -74,82 +76,248 @@ fn adapted(mut edition: Edition, options: &Demo) -> Edition {
     plan.sip.listen =
         [Transport::Udp, Transport::Tcp].map(|transport| Listener { transport, address: options.sip }).to_vec();
     plan.http.listen = options.http;
+    if let Some(data) = &options.data {
+        plan.store.path = data.to_string_lossy().into();
+        plan.recording.path = data.join("recordings").to_string_lossy().into();
+    }
     edition.plan = Arc::new(plan);
     edition
 }
 
-async fn live(edition: Edition, options: &Demo) -> anyhow::Result<()> {
+async fn live(edition: Edition, folder: &Path, options: &Demo) -> anyhow::Result<()> {
+    let mut stops = Stops::listen()?;
+    let store = PathBuf::from(&*edition.plan.store.path);
+    let plan = edition.plan.clone();
     let (_editions, edition) = watch::channel(Arc::new(edition));
-    let mut running = start(edition, Vec::new()).await?;
-    let doors = running.open_doors().await?;
-    say_hello(&doors, &running, options);
+    let mut running = start(edition, Vec::new()).await.map_err(|error| explained(error, options, &store))?;
+    sample::fill(&running, &plan, folder).await.context("the sample's people and customers could not be stored")?;
+    running.hints = Some(hints(&running));
+    let doors = running.open_doors().await.map_err(|error| {
+        let mend = "Another program has the port: stop it, or choose another: strowger demo --http 127.0.0.1:8090";
+        error.context(mend)
+    })?;
+    say_hello(doors.address, &running, options, &store);
     let (stop, stopped) = watch::channel(false);
-    let traffic = tokio::spawn(traffic(options.clone(), doors.address, stopped));
+    let traffic = tokio::spawn(traffic(options.clone(), customers_numbers(folder)?, doors.address, stopped));
     let over = tokio::time::sleep(options.duration_s.map_or(LONGEST, Duration::from_secs));
     tokio::select! {
         () = over => {}
-        told = tokio::signal::ctrl_c() => told?,
+        () = stops.next() => {}
     }
-    eprintln!("\nStopping …");
-    stop.send_replace(true);
-    let report = traffic.await?;
-    running.drain(true);
-    running.until_drained().await;
-    doors.close().await;
-    running.stop().await?;
-    if let Some(report) = report? {
-        println!("{report}");
+    eprintln!("\nStopping; once more to stop at once.");
+    let orderly = async {
+        stop.send_replace(true);
+        let report = traffic.await?;
+        running.drain(true);
+        running.until_drained().await;
+        doors.close().await;
+        running.stop().await?;
+        anyhow::Ok(report?)
+    };
+    tokio::select! {
+        report = orderly => {
+            if let Some(report) = report? {
+                println!("{report}");
+            }
+        }
+        // The store is made to be left at any moment.
+        () = stops.next() => {}
     }
     Ok(())
 }
 
+/// Ctrl-C and SIGTERM.
+struct Stops {
+    term: Signal,
+    int: Signal,
+}
+
+impl Stops {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
+}
+
+/// What to do about a start that failed.
+fn explained(error: anyhow::Error, options: &Demo, store: &Path) -> anyhow::Error {
+    if let Some(BindError::Socket { address, .. }) = error.downcast_ref() {
+        let mend = format!(
+            "SIP cannot listen on port {}: another program has it. Stop it, or choose another: strowger demo --sip {}:{}",
+            address.port(),
+            options.sip.ip(),
+            address.port().saturating_add(10),
+        );
+        return error.context(mend);
+    }
+    if let Some(LedgerError::Locked) = error.downcast_ref() {
+        let mend = format!(
+            "a demo or server runs already with {}: stop it, or choose another folder with --data",
+            store.display()
+        );
+        return error.context(mend);
+    }
+    error
+}
+
+// -- the simulated side ----------------------------------------------------------------------------------------------
+
 /// The simulated callers and agents, until they are told to stop.
 async fn traffic(
     options: Demo,
+    from: Vec<String>,
     http: SocketAddr,
     stopped: watch::Receiver<bool>,
 ) -> anyhow::Result<Option<LoadReport>> {
     if options.calls_per_minute == 0 && options.agents == 0 {
         return Ok(None);
     }
+    let loopback = SocketAddr::new([127, 0, 0, 1].into(), options.sip.port());
     let profile = LoadProfile {
-        switch: SocketAddr::new([127, 0, 0, 1].into(), options.sip.port()),
-        domain: "demo.local".to_owned(),
+        switch: if options.sip.ip().is_unspecified() { loopback } else { options.sip },
+        domain: DOMAIN.to_owned(),
         seconds: LONGEST.as_secs(),
         callers_per_minute: f64::from(options.calls_per_minute),
-        to: ["95539", "95539", "95588", "4008100"].map(str::to_owned).to_vec(),
-        from: ["+8613800138000", "+8613800138001", "+8613800138002", "+8613800138003", "+8613900139000"]
-            .map(str::to_owned)
-            .to_vec(),
-        // Language, consent, and nought for a person: the same way through every line of the sample.
-        keys: "1,1,0".to_owned(),
-        key_pause_ms: 4_000,
-        talk_seconds: vec![15, 60],
+        from,
+        key_pause_ms: 1_500,
+        talk_seconds: vec![15, 45],
         agents: options.agents,
         password: "demo-{}".to_owned(),
+        habits: AgentHabits {
+            lets_ring_permille: 15,
+            holds_permille: 120,
+            hangs_up_permille: 250,
+            talk: Spread::secs(15, 45),
+            wrap_up: Spread::secs(3, 9),
+            wrap_codes: vec!["answered".into(), "complaint".into()],
+            ..AgentHabits::default()
+        },
+        lines: lines(),
+        wind_down: WIND_DOWN,
         ..LoadProfile::default()
     };
-    let mut shown = String::new();
+    let bar = progress::spinner("simulated");
     let report = driver::run(&profile, Arc::new(CtiDesk { http }), stopped, |report| {
-        let line = load::line(report);
-        if line != shown {
-            eprintln!("  {line}");
-            shown = line;
-        }
+        bar.set_message(load::line(report));
     });
-    Ok(Some(report.await?))
+    let report = report.await;
+    bar.finish_and_clear();
+    Ok(Some(report?))
 }
 
-fn say_hello(doors: &Doors, running: &Running, options: &Demo) {
-    let sip =
-        running.listeners.iter().map(|listener| listener.local.to_string()).collect::<std::collections::BTreeSet<_>>();
-    println!("The sample centre is open.\n");
-    println!("  Page         http://{}        agent: you / demo-agent    supervisor: boss / demo-boss", doors.address);
+/// Who calls which number, and the keys they press: one group a prompt. The first chooses English or Mandarin; nought
+/// asks for a person.
+fn lines() -> Vec<Line> {
+    let line = |to: &str, weight, ways: &[&str], patience_seconds| Line {
+        to: vec![to.to_owned()],
+        weight,
+        ways: ways.iter().map(|&way| way.to_owned()).collect(),
+        patience_seconds,
+    };
+    vec![
+        line(AIRLINE, 5, &["1,,0", "2,,0", "1,,1", "2,,2,482913"], [60, 180]),
+        line(BANK, 3, &["1,,0", "2,,0"], [60, 180]),
+        line(LAPTOPS, 2, &["1,,,0", "2,,,1"], [45, 120]),
+        line(WEATHER, 1, &["1", "2"], [30, 40]),
+    ]
+}
+
+/// The numbers of the sample's customers, and one that nobody knows.
+fn customers_numbers(folder: &Path) -> anyhow::Result<Vec<String>> {
+    let text = std::fs::read_to_string(folder.join(sample::CUSTOMERS))?;
+    let words = text.split([',', ';', '|', '\n']).map(str::trim);
+    let numbers = words.filter(|word| word.starts_with('+')).map(str::to_owned);
+    Ok(numbers.chain(["+8613700137000".to_owned()]).collect())
+}
+
+// -- what visitors are told ------------------------------------------------------------------------------------------
+
+const DOMAIN: &str = "demo.local";
+const AIRLINE: &str = "95539";
+const BANK: &str = "95588";
+const LAPTOPS: &str = "4008100";
+const WEATHER: &str = "12121";
+
+fn hints(running: &Running) -> DemoHints {
+    let user = |user: &str, password: &str, role, account: &str| DemoUser {
+        user: user.to_owned(),
+        password: password.to_owned(),
+        role,
+        account: account.to_owned(),
+    };
+    let number = |number: &str, en: &str, zh: &str| DemoNumber {
+        number: number.to_owned(),
+        what: Words { en: en.to_owned(), zh: zh.to_owned() },
+    };
+    DemoHints {
+        users: vec![
+            user("boss", "demo-boss", UserRole::Supervisor, ""),
+            user("you", "demo-agent", UserRole::Agent, "2001"),
+        ],
+        phone: DemoPhone {
+            address: format!("2001@{DOMAIN}"),
+            password: "demo-2001".to_owned(),
+            servers: servers(running),
+        },
+        dial: vec![
+            number(AIRLINE, "Airline", "航空"),
+            number(BANK, "Bank", "银行"),
+            number(LAPTOPS, "Laptop support", "电脑支持"),
+            number(WEATHER, "Weather and directory", "天气与查号"),
+        ],
+    }
+}
+
+/// Where SIP listens, each address once.
+fn servers(running: &Running) -> Vec<String> {
+    let addresses: BTreeSet<SocketAddr> = running.listeners.iter().map(|listener| listener.local).collect();
+    addresses.into_iter().map(|address| address.to_string()).collect()
+}
+
+fn say_hello(page: SocketAddr, running: &Running, options: &Demo, store: &Path) {
+    let servers = servers(running).join(" or ");
+    let Demo { calls_per_minute, agents, .. } = options;
     println!(
-        "  Your phone   register sip:2001@demo.local, password demo-2001, at {}",
-        sip.into_iter().collect::<Vec<_>>().join(" or ")
+        "The sample centre is open.
+
+  Open         http://{page}
+               as supervisor  boss / demo-boss    queues, waiting calls, agents, voicemails, live
+               as agent       you / demo-agent    at phone 2001
+  Your phone   register 2001@{DOMAIN}, password demo-2001, at {servers} (UDP or TCP)
+               dial {AIRLINE} airline, {BANK} bank, {LAPTOPS} laptop support, {WEATHER} weather
+               signed in as `you`, choose Ready: the next caller rings at your phone
+  Simulated    {calls_per_minute} calls a minute, {agents} agents; all they do is real SIP and RTP on loopback
+  Kept in      {}
+
+Ctrl-C stops.
+",
+        store.display()
     );
-    println!("               then dial 95539 (airline), 95588 (bank), 4008100 (laptops), 12121 (weather)");
-    println!("  As an agent  sign in as `you` at phone 2001, go ready, and take the next call");
-    println!("  Simulated    {} calls a minute, {} agents.  Ctrl-C stops.\n", options.calls_per_minute, options.agents);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callers_are_the_samples_customers_and_a_stranger() {
+        let numbers = customers_numbers(Path::new(SAMPLE)).unwrap();
+        assert!(numbers.contains(&"+8613800138000".to_owned()), "{numbers:?}");
+        assert_eq!(numbers.iter().collect::<BTreeSet<_>>().len(), numbers.len());
+        assert!(numbers.len() >= 6);
+    }
+
+    #[test]
+    fn every_number_called_is_one_of_the_samples() {
+        let text = std::fs::read_to_string(Path::new(SAMPLE).join("strowger.toml")).unwrap();
+        for line in lines() {
+            assert!(text.contains(&format!("match = [\"{}\"]", line.to[0])), "{line:?}");
+        }
+    }
 }

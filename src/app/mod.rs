@@ -18,6 +18,7 @@ mod people;
 mod progress;
 mod recordings;
 mod remote;
+mod sample;
 mod serve;
 pub mod sim;
 mod store;

@@ -110,8 +110,9 @@ fn on_reload(
             }
             Ok(edition) => {
                 let edition = Arc::new(edition::anchored(config, edition));
-                let taken = switch.input_surely(Input::Replan(edition.clone()));
-                editions.send_replace(edition);
+                // The desktops look it up when the switch says that it has applied it.
+                editions.send_replace(edition.clone());
+                let taken = switch.input_surely(Input::Replan(edition));
                 tracing::info!(changes = changes.len(), taken = taken.is_ok(), "reload: new calls take the new plan");
             }
         },

@@ -110,7 +110,7 @@ pub enum LogFormat {
 #[derive(Clone, Debug, Arguments, PartialEq)]
 pub struct Demo {
     /// Simulated calls a minute
-    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(0..=600))]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=600))]
     pub calls_per_minute: u32,
     /// Simulated agents
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(0..=200))]
@@ -121,6 +121,9 @@ pub struct Demo {
     /// Where SIP listens, UDP and TCP
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:5060")]
     pub sip: SocketAddr,
+    /// Where the sample's store and recordings lie; without it, demo-data
+    #[arg(long, value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
     /// Stop after so long; without it, until Ctrl-C
     #[arg(long, value_name = "SECONDS")]
     pub duration_s: Option<u64>,

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::command::{Command, Done, Refusal};
 use crate::crm::Phone;
 use crate::event::{Event, Seq};
+use crate::http::desk::entity::Code;
 use crate::ids::{AgentName, CallId, Epoch, QueueName, SkillName, TrunkName};
 use crate::store::View;
 use crate::time::Time;
@@ -68,6 +69,8 @@ pub struct PlanNames {
     pub queues: Vec<QueueName>,
     pub skills: Vec<SkillName>,
     pub trunks: Vec<TrunkName>,
+    /// Why agents may be not ready.
+    pub reasons: Vec<Code>,
 }
 
 /// One message of a call's ladder; what is secret is masked already.

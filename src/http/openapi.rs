@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::api::{calls, cdr, customers, media, orders as api_orders, people, session};
+use super::api::{calls, cdr, customers, demo, media, orders as api_orders, people, session};
 use super::auth::guard::Access;
 use super::centre::Health;
 use super::cti::frame;
@@ -137,6 +137,7 @@ pub fn schemas() -> Map<String, Value> {
     collect::<session::SessionView>(&mut found);
     collect::<session::TicketView>(&mut found);
     collect::<session::FirstAdminForm>(&mut found);
+    collect::<demo::DemoHints>(&mut found);
     collect::<api_orders::OrderDone>(&mut found);
     collect::<calls::QueueView>(&mut found);
     collect::<calls::SkillView>(&mut found);

@@ -12,7 +12,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{self, MethodRouter};
 
-use super::api::{calls, cdr, customers, media, orders, people, session, system};
+use super::api::{calls, cdr, customers, demo, media, orders, people, session, system};
 use super::assets;
 use super::auth::guard::{Access, guard};
 use super::cti::socket;
@@ -136,6 +136,8 @@ pub fn table() -> Vec<Route> {
         POST "/api/ticket" PROGRAMS "session" session::ticket, NO => Json("TicketView"), &[], "A ticket for the hello of one CTI socket; good for 30 s.";
         GET "/api/first-admin" OPEN "session" session::first_admin_page, NO => Raw("text/html"), &[("token", "from the link that `serve` prints")], "The form for the first administrator.";
         POST "/api/first-admin" OPEN "session" session::first_admin, Body::Form("FirstAdminForm") => NONE, &[], "Make the first administrator, once.";
+
+        GET "/api/demo" OPEN "system" demo::show, NO => Json("DemoHints"), &[], "Who may sign in to a sample centre, and what to dial; any other has none.";
 
         GET "/cti" OPEN "cti" socket::upgrade, NO => Upgrade, &[], "The CTI socket, subprotocol cti.v1: by cookie and from a page of ours, by key, or by ticket in its hello.";
         POST "/api/cmd/{name}" EVERYONE "orders" orders::give, Body::Object => Json("OrderDone"), &[("if_rev", "refuse where the call is newer than this revision")], "Give an order; the body holds its arguments.";

@@ -22,14 +22,14 @@ pub struct Settings {
     pub secure: bool,
     /// Origins besides our own whose pages may use the API, as `https://crm.example`.
     pub allowed_origins: Vec<Arc<str>>,
-    /// How long a signed-in session lives without renewal.
-    pub session_time: Duration,
     /// Roles that see numbers masked.
     pub masked: Vec<UserRole>,
     /// Between two WebSocket PINGs. Two unanswered ones lose the link.
     pub ping_every: Duration,
     /// Serves the pages from this folder instead of from the binary.
     pub web_dir: Option<std::path::PathBuf>,
+    /// What a sample centre tells its visitors; `None` for every other.
+    pub demo: Option<super::api::demo::DemoHints>,
 }
 
 impl Default for Settings {
@@ -37,10 +37,10 @@ impl Default for Settings {
         Self {
             secure: false,
             allowed_origins: Vec::new(),
-            session_time: Duration::from_secs(43_200),
             masked: vec![UserRole::Agent],
             ping_every: Duration::from_secs(20),
             web_dir: None,
+            demo: None,
         }
     }
 }
@@ -57,8 +57,7 @@ pub struct Site {
 
 impl Site {
     /// `seed` names what the API makes (customers); it comes from the operating system.
-    pub fn new(centre: Arc<dyn Centre>, hub: Arc<Hub>, settings: Settings, seed: u64) -> Arc<Self> {
-        let auth = Arc::new(Auth::new(settings.session_time));
+    pub fn new(centre: Arc<dyn Centre>, hub: Arc<Hub>, auth: Arc<Auth>, settings: Settings, seed: u64) -> Arc<Self> {
         let ids = Mutex::new(IdSource::from_seed(seed));
         Arc::new(Self { centre, hub, auth, first_admin: FirstAdmin::default(), settings, ids })
     }

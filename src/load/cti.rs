@@ -4,6 +4,7 @@
 //! It speaks plain HTTP to a loopback address, as the switch serves it there. A desk whose socket breaks closes its
 //! line: its agent goes on at the phone and gives no more commands, as a person with a frozen browser would.
 
+use core::time::Duration;
 use std::net::SocketAddr;
 
 use futures_util::{SinkExt, StreamExt};
@@ -41,6 +42,9 @@ pub enum DeskError {
     NoWelcome(String),
 }
 
+/// Long before the twelve hours are over that a session lasts by default.
+const RENEWED_EVERY: Duration = Duration::from_secs(600);
+
 impl AgentDesk for CtiDesk {
     fn sit_down(&self, seat: &Seat) -> DeskLine {
         let (commands, orders) = mpsc::channel(limits::LOAD_DESK_QUEUE);
@@ -68,6 +72,7 @@ impl CtiDesk {
         for frame in session.opening() {
             send(&mut socket, &frame).await?;
         }
+        let mut renewal = tokio::time::interval_at(tokio::time::Instant::now() + RENEWED_EVERY, RENEWED_EVERY);
         loop {
             tokio::select! {
                 order = orders.recv() => match order {
@@ -78,6 +83,7 @@ impl CtiDesk {
                     }
                     None => break,
                 },
+                _ = renewal.tick() => self.renew(seat, &cookie).await?,
                 frame = socket.next() => match frame {
                     Some(frame) => {
                         let frame = frame.map_err(Box::new)?;
@@ -108,6 +114,17 @@ impl CtiDesk {
         let cookie = response.headers().get("set-cookie").and_then(|text| text.to_str().ok());
         let pair = cookie.and_then(|text| text.split(';').next());
         pair.map(str::to_owned).ok_or_else(|| refused("no cookie came back".into()))
+    }
+
+    /// Lengthens the session: a shift may last longer than one sign-in.
+    async fn renew(&self, seat: &Seat, cookie: &str) -> Result<(), DeskError> {
+        let refused = |why: String| DeskError::SignIn(seat.agent.clone(), why);
+        let request = reqwest::Client::new()
+            .put(format!("http://{}/api/session", self.http))
+            .header("Origin", format!("http://{}", self.http))
+            .header("Cookie", cookie);
+        let response = request.send().await.map_err(|error| refused(error.to_string()))?;
+        response.error_for_status().map(drop).map_err(|error| refused(error.to_string()))
     }
 
     async fn connect(&self, cookie: &str) -> Result<WebSocketStream<TcpStream>, DeskError> {

@@ -34,9 +34,6 @@ pub enum LoadError {
     Party(String),
 }
 
-/// How long parties may take to end their calls once the run is over; then they are cut off.
-pub const WIND_DOWN: Duration = Duration::from_secs(10);
-
 /// Runs the profile until its time is over, its calls are done, or `stop` turns true. `progress` is shown the report
 /// as it grows, once a second.
 pub async fn run(
@@ -50,7 +47,7 @@ pub async fn run(
     let mut run = Run { clock: Clock::start(), notes, stations: JoinSet::new(), stop: watch::Sender::new(false) };
     run.open_agents(profile, &*desk).await?;
     run.open_bare_phones(profile).await?;
-    run.open_crowd(profile).await?;
+    run.open_crowds(profile).await?;
     // Only stations hold senders now: the facts end when the last station does.
     let Run { mut stations, stop: wind_down, notes, .. } = run;
     drop(notes);
@@ -71,14 +68,14 @@ pub async fn run(
         }
     }
     wind_down.send_replace(true);
-    finish(&mut stations, &mut facts, &mut report).await?;
+    finish(&mut stations, &mut facts, &mut report, profile.wind_down).await?;
     Ok(report)
 }
 
 /// The end of the run's time; where a number of calls was asked for, also when all of them are over.
 async fn sleep_until_or_calls(end: Instant, profile: &LoadProfile, report: &LoadReport) {
     let over = report.calls_answered + report.calls_refused.values().sum::<u64>();
-    if profile.calls.is_some_and(|calls| over >= calls) {
+    if profile.calls.is_some_and(|calls| over >= calls.saturating_mul(profile.lines.len().max(1) as u64)) {
         return;
     }
     tokio::time::sleep_until(end).await;
@@ -89,8 +86,9 @@ async fn finish(
     stations: &mut JoinSet<io::Result<()>>,
     facts: &mut mpsc::Receiver<Note>,
     report: &mut LoadReport,
+    within: Duration,
 ) -> Result<(), LoadError> {
-    let deadline = Instant::now() + WIND_DOWN;
+    let deadline = Instant::now() + within;
     while let Ok(Some(fact)) = timeout_at(deadline, facts.recv()).await {
         report.note(fact);
     }
@@ -150,14 +148,14 @@ impl Run {
         Ok(())
     }
 
-    async fn open_crowd(&mut self, profile: &LoadProfile) -> Result<(), LoadError> {
-        let address = profile.trunk_address();
-        let seed = seed_of(profile, address.ip());
-        let settings = TrunkSettings::new("gateway", "carrier.example", address, profile.switch);
-        let rate = profile.callers_per_minute;
-        let arrivals = Arrivals::new(rate, profile.calls_at_once, profile.calls, seed, self.clock.now());
-        let party = Crowd::new(Trunk::new(settings, seed), profile.callers(), arrivals, self.notes.clone());
-        self.start(Station::open(party, address, self.clock, seed, None).await?);
+    async fn open_crowds(&mut self, profile: &LoadProfile) -> Result<(), LoadError> {
+        for (address, rate, callers) in profile.crowds() {
+            let seed = seed_of(profile, address.ip());
+            let settings = TrunkSettings::new("gateway", "carrier.example", address, profile.switch);
+            let arrivals = Arrivals::new(rate, profile.calls_at_once, profile.calls, seed, self.clock.now());
+            let party = Crowd::new(Trunk::new(settings, seed), callers, arrivals, self.notes.clone());
+            self.start(Station::open(party, address, self.clock, seed, None).await?);
+        }
         Ok(())
     }
 
@@ -265,7 +263,7 @@ mod tests {
         let (notes, _facts) = mpsc::channel(1_000);
         let clock = Clock::start();
         let nobody = Arrivals::new(0.0, 0, None, 1, clock.now());
-        let crowd = Crowd::new(Trunk::new(settings, 1), LoadProfile::default().callers(), nobody, notes);
+        let crowd = Crowd::new(Trunk::new(settings, 1), LoadProfile::default().crowds().remove(0).2, nobody, notes);
         let stand_in = Station::open(crowd, switch, clock, 1, None).await.unwrap();
         let stop = watch::Sender::new(false);
         let stand_in = tokio::spawn(stand_in.run(stop.subscribe()));

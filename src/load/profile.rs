@@ -40,7 +40,7 @@ pub struct LoadProfile {
     /// Numbers that callers call from (repeat for several)
     #[arg(long = "from", value_name = "NUMBER", default_values_t = [String::from("+4930200")])]
     pub from: Vec<String>,
-    /// Keys that callers press, one after the other, each group after the prompt before it (`1,2#`)
+    /// Keys that callers press, one after the other, each group after the prompt before it; an empty group lets its prompt pass (`1,,2#`)
     #[arg(long, default_value = "", value_name = "KEYS,KEYS…")]
     pub keys: String,
     /// Pause between the end of a prompt and the keys, in milliseconds
@@ -79,6 +79,24 @@ pub struct LoadProfile {
     /// How the agents act
     #[arg(skip)]
     pub habits: AgentHabits,
+    /// Numbers with callers of their own; without any, all callers are those of `to`, `keys` and `patience_seconds`
+    #[arg(skip)]
+    pub lines: Vec<Line>,
+    /// How long parties may take to end their calls once the run is over; then they are cut off
+    #[arg(skip = Duration::from_secs(10))]
+    pub wind_down: Duration,
+}
+
+/// Callers of one number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    pub to: Vec<String>,
+    /// Of so many callers, against the other lines.
+    pub weight: u32,
+    /// Ways through the dialplan, each as `keys` has it; every caller takes one.
+    pub ways: Vec<String>,
+    /// Shortest and longest patience, in seconds.
+    pub patience_seconds: [u64; 2],
 }
 
 /// A profile that cannot be run.
@@ -149,27 +167,43 @@ impl LoadProfile {
         })
     }
 
-    /// The callers.
-    pub fn callers(&self) -> CallerProfile {
+    /// Each line with the address its callers come from, their rate a minute, and who they are.
+    pub fn crowds(&self) -> Vec<(SocketAddr, f64, CallerProfile)> {
+        let alone = [Line {
+            to: self.to.clone(),
+            weight: 1,
+            ways: vec![self.keys.clone()],
+            patience_seconds: [self.patience_seconds; 2],
+        }];
+        let lines = if self.lines.is_empty() { &alone[..] } else { &self.lines };
+        let weights: f64 = lines.iter().map(|line| f64::from(line.weight)).sum();
+        let rate = |line: &Line| self.callers_per_minute * f64::from(line.weight) / weights.max(1.0);
+        let numbered = (0..AGENTS_AT).zip(lines);
+        numbered.map(|(nth, line)| (self.address(nth), rate(line), self.callers(line))).collect()
+    }
+
+    fn callers(&self, line: &Line) -> CallerProfile {
         let [least, most] = [0, 1].map(|n| self.talk_seconds.get(n).copied().unwrap_or(30));
+        let [hasty, patient] = line.patience_seconds;
         CallerProfile {
             from: self.from.clone(),
-            to: self.to.clone(),
-            ways: vec![self.key_presses()],
-            answer_patience: Spread::fixed(Duration::from_secs(self.patience_seconds)),
-            queue_patience: Spread::fixed(Duration::from_secs(self.patience_seconds)),
+            to: line.to.clone(),
+            ways: line.ways.iter().map(|keys| self.key_presses(keys)).collect(),
+            answer_patience: Spread::secs(hasty, patient.max(hasty)),
+            queue_patience: Spread::secs(hasty, patient.max(hasty)),
             talk: Spread::secs(least, most.max(least)),
         }
     }
 
-    fn key_presses(&self) -> Vec<KeyPress> {
+    fn key_presses(&self, keys: &str) -> Vec<KeyPress> {
         let pause = Duration::from_millis(self.key_pause_ms);
-        let groups = self.keys.split(',').filter(|digits| !digits.is_empty());
+        // A group without keys lets its prompt pass.
+        let groups = (1..).zip(keys.split(',')).filter(|(_, digits)| !digits.is_empty());
         let press = |(count, digits): (u32, &str)| KeyPress {
             when: KeyMoment::AfterPrompts { count, pause },
             digits: digits.to_owned(),
         };
-        (1..).zip(groups).map(press).collect()
+        groups.map(press).collect()
     }
 
     fn address(&self, nth: u32) -> SocketAddr {
@@ -217,12 +251,33 @@ mod tests {
     #[test]
     fn accounts_and_keys_come_as_the_options_say() {
         let (agent_name, password) = ("agent{}".to_owned(), "pw-{}".to_owned());
-        let profile = LoadProfile { agents: 2, agent_name, password, keys: "1,42#".into(), ..LoadProfile::default() };
+        let profile = LoadProfile { agents: 2, agent_name, password, keys: "1,,42#".into(), ..LoadProfile::default() };
         let seats: Vec<Seat> = profile.seats().map(|(_, seat)| seat).collect();
         assert_eq!((seats[1].agent.as_str(), seats[1].account.as_str()), ("agent1002", "1002"));
         assert_eq!(seats[1].password, "pw-1002");
         let pause = Duration::from_millis(800);
-        let when = KeyMoment::AfterPrompts { count: 2, pause };
-        assert_eq!(profile.callers().ways[0][1], KeyPress { when, digits: "42#".into() });
+        let when = KeyMoment::AfterPrompts { count: 3, pause };
+        let (at, rate, callers) = &profile.crowds()[0];
+        assert_eq!(callers.ways[0][1], KeyPress { when, digits: "42#".into() });
+        assert_eq!((*at, *rate), (profile.trunk_address(), 30.0));
+    }
+
+    #[test]
+    fn lines_share_the_callers_by_weight_and_have_addresses_of_their_own() {
+        let line = |to: &str, weight| Line {
+            to: vec![to.to_owned()],
+            weight,
+            ways: vec!["1".to_owned(), "2,3".to_owned()],
+            patience_seconds: [20, 60],
+        };
+        let profile = LoadProfile {
+            callers_per_minute: 12.0,
+            lines: vec![line("95539", 3), line("12121", 1)],
+            ..LoadProfile::default()
+        };
+        let crowds = profile.crowds();
+        assert_eq!(crowds.iter().map(|(_, rate, _)| *rate).collect::<Vec<_>>(), [9.0, 3.0]);
+        assert_ne!(crowds[0].0, crowds[1].0);
+        assert_eq!((crowds[1].2.to.as_slice(), crowds[1].2.ways.len()), (&["12121".to_owned()][..], 2));
     }
 }

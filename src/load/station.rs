@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 
 use super::clock::Clock;
 use super::ear::{Heard, ToneHz};
@@ -46,6 +46,8 @@ pub struct Station<P> {
     clock: Clock,
     sip: UdpSocket,
     legs: BTreeMap<CallKey, Leg>,
+    /// Of all the legs; it stands still while there are none.
+    beat: Interval,
     secrets: SecretSource,
     desk: Option<mpsc::Receiver<DeskNews>>,
 }
@@ -71,7 +73,10 @@ impl<P: Party> Station<P> {
     ) -> io::Result<Self> {
         let sip = UdpSocket::bind(sip).await.map_err(|error| naming(sip, &error))?;
         let secrets = SecretSource::from_seed(seed);
-        Ok(Self { party, clock, sip, legs: BTreeMap::new(), secrets, desk })
+        let mut beat = interval(PACKET_SPAN);
+        // A late beat is made up for, so that the far side gets every packet.
+        beat.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        Ok(Self { party, clock, sip, legs: BTreeMap::new(), beat, secrets, desk })
     }
 
     pub fn party(&mut self) -> &mut P {
@@ -80,9 +85,6 @@ impl<P: Party> Station<P> {
 
     /// Runs until `stop` turns true and the party has nothing left to end.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> io::Result<P> {
-        let mut beat = interval(PACKET_SPAN);
-        // A late beat is made up for, so that the far side gets every packet.
-        beat.set_missed_tick_behavior(MissedTickBehavior::Burst);
         let mut buffer = vec![0; LARGEST_DATAGRAM];
         let mut stopping = false;
         loop {
@@ -97,7 +99,7 @@ impl<P: Party> Station<P> {
                     let now = self.clock.now();
                     self.party.handle_timeout(now);
                 }
-                _ = beat.tick(), if !self.legs.is_empty() => self.on_beat(&mut buffer),
+                _ = self.beat.tick(), if !self.legs.is_empty() => self.on_beat(&mut buffer),
                 news = next_news(&mut self.desk) => {
                     let now = self.clock.now();
                     news.into_iter().for_each(|news| self.party.handle_desk(now, news));
@@ -147,6 +149,10 @@ impl<P: Party> Station<P> {
                 match self.legs.get_mut(call) {
                     Some(leg) => leg.socket = socket,
                     None => {
+                        // The time without legs is no lateness to be made up for.
+                        if self.legs.is_empty() {
+                            self.beat.reset();
+                        }
                         let voice = Voice::new(self.party.tone(*call), self.secrets.u32());
                         self.legs.insert(*call, Leg { socket, voice });
                     }

@@ -11,13 +11,39 @@ const PEOPLE = [
 ]
 const PASSWORD = 'demo'
 
-const QUEUES = {
-  support: { codes: ['solved', 'callback', 'complaint', 'refund', 'wrong_number'], code_required: true },
-  sales: { codes: ['sale', 'information', 'callback'], code_required: false },
-  vip: { codes: [], code_required: false },
+/** Codes of the plan with their words. */
+function codes(words) {
+  return Object.entries(words).map(([code, [en, zh]]) => ({ code, words: { en, zh } }))
 }
 
-const REASONS = ['break', 'lunch', 'meeting', 'training', 'admin']
+const TARGET = { target_percent: 80, target_s: 20 }
+const QUEUES = {
+  support: {
+    label: { en: 'Support', zh: '客户服务' },
+    codes: codes({
+      solved: ['Solved', '已解决'],
+      callback: ['Call back', '回访'],
+      complaint: ['Complaint', '投诉'],
+      refund: ['Refund', '退款'],
+      wrong_number: ['Wrong number', '打错电话'],
+    }),
+    code_required: true,
+  },
+  sales: {
+    label: { en: 'Sales', zh: '销售' },
+    codes: codes({ sale: ['Sale', '成交'], information: ['Information given', '已告知'], callback: ['Call back', '回访'] }),
+    code_required: false,
+  },
+  vip: { label: { en: 'VIP', zh: '贵宾' }, codes: [], code_required: false },
+}
+
+const REASONS = codes({
+  break: ['Break', '小休'],
+  lunch: ['Lunch', '午餐'],
+  meeting: ['Meeting', '会议'],
+  training: ['Training', '培训'],
+  admin: ['Paperwork', '文书'],
+})
 const OFFER_MS = 20_000
 const WRAP_MS = 45_000
 const EXTEND_MS = 30_000
@@ -70,11 +96,12 @@ export class Centre {
     for (const { user, display, role, skills } of PEOPLE) {
       if (role !== 'agent') continue
       const free = { account: null, registered: false, linked: true, call: null, deadline: null, reason: '' }
-      this.agents.set(user, { kind: 'agent', id: user, rev: 0, display, state: 'signed_out', since: started, skills, ...free })
+      this.agents.set(user, { kind: 'agent', id: user, rev: 0, display, state: 'signed_out', since: started, skills, queues: Object.keys(QUEUES), ...free })
     }
     for (const [id, rule] of Object.entries(QUEUES)) {
       const counts = { waiting: 0, entered: 0, answered: 0, abandoned: 0, moved: 0, failed: 0, answered_wait_ms: 0, longest_wait_ms: 0 }
-      this.queues.set(id, { kind: 'queue', id, rev: 0, since: started, longest_since: null, ...counts, ...rule })
+      const level = { answered_in_time: 0, abandoned_short: 0, ...TARGET }
+      this.queues.set(id, { kind: 'queue', id, rev: 0, since: started, longest_since: null, ...counts, ...level, ...rule })
     }
     this.trunks.set('carrier-a', { kind: 'trunk', id: 'carrier-a', rev: 0, up: true, reason: '', since: started })
     this.trunks.set('carrier-b', { kind: 'trunk', id: 'carrier-b', rev: 0, up: false, reason: 'no answer to OPTIONS', since: started })
@@ -95,7 +122,8 @@ export class Centre {
     const users = PEOPLE.filter(({ user }) => ['li', 'wang', 'zhao'].includes(user))
     return {
       users: users.map(({ user, role, account }) => ({ user, password: PASSWORD, role, account: account ?? '' })),
-      dial: [{ uri: 'sip:95539@127.0.0.1:5060', what: 'Airline' }],
+      phone: { address: '2001@demo.local', password: 'demo-2001', servers: ['192.0.2.7:5060'] },
+      dial: [{ number: '95539', what: { en: 'Airline', zh: '航空' } }],
     }
   }
 
@@ -308,7 +336,7 @@ export class Centre {
     this.waiting.delete(row.id)
     const line = this.queues.get(row.queue)
     const waited = this.now() - Date.parse(row.since)
-    this.#change(line, { [how]: line[how] + 1, answered_wait_ms: line.answered_wait_ms + (how === 'answered' ? waited : 0) })
+    this.#change(line, { [how]: line[how] + 1, answered_wait_ms: line.answered_wait_ms + (how === 'answered' ? waited : 0), answered_in_time: line.answered_in_time + Number(how === 'answered' && waited <= 20_000) })
     return [tombstone(row), this.#count(row.queue)]
   }
 

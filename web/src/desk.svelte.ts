@@ -198,6 +198,30 @@ function openSocket(): Socket {
   return new WebSocket(`${scheme}://${location.host}/cti`, 'cti.v1') as Socket
 }
 
+/** A queue's name in the reader's language. */
+export function queueName(id: string | null | undefined): string {
+  const queue = id ? desk.store.tables.queue.get(id) : undefined
+  return queue ? i18n.words(queue.label) : (id ?? '')
+}
+
+/** A wrap-up code in the reader's words: the plan's, where a queue has it. */
+export function codeName(code: string): string {
+  const known = desk.queues.flatMap((queue) => queue.codes).find((one) => one.code === code)
+  return known ? i18n.words(known.words) : i18n.word(i18n.t.codes, code)
+}
+
+/** A not-ready reason in the reader's words: the plan's, else a usual one's. */
+export function reasonName(reason: string): string {
+  const known = desk.me?.reasons.find((one) => one.code === reason)
+  return known ? i18n.words(known.words) : i18n.word(i18n.t.reasons, reason)
+}
+
+/** The name of an agent known by user name only. */
+export function agentName(id: string): string {
+  const agent = desk.store.tables.agent.get(id)
+  return agent ? nameOf(agent) : id
+}
+
 export function nameOf(agent: Agent): string {
   return agent.display || agent.id
 }

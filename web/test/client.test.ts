@@ -48,11 +48,11 @@ function socket(): FakeSocket {
 
 function welcome(change: Partial<Extract<ServerFrame, { t: 'welcome' }>> = {}) {
   const frame = { t: 'welcome', session: 's1', epoch: 'e1', seq: 10, resumed: false } as const
-  socket().say({ ...frame, now: new Date().toISOString(), me: { user: 'li', display: 'Li', role: 'agent' }, ...change })
+  socket().say({ ...frame, now: new Date().toISOString(), me: { user: 'li', display: 'Li', role: 'agent', reasons: [] }, ...change })
 }
 
 function li(rev: number, state: AgentState): Agent {
-  const rest = { reason: '', deadline: null, account: null, registered: true, linked: true, call: null, skills: {} }
+  const rest = { reason: '', deadline: null, account: null, registered: true, linked: true, call: null, skills: {}, queues: [] }
   return { kind: 'agent', id: 'li', rev, display: 'Li', state, since: '', ...rest }
 }
 

@@ -14,7 +14,7 @@ function seeded(seed: number): () => number {
 }
 
 function agent(id: string, rev: number, state: Agent['state'] = 'ready'): Agent {
-  const rest = { reason: '', deadline: null, account: null, registered: true, linked: true, call: null, skills: {} }
+  const rest = { reason: '', deadline: null, account: null, registered: true, linked: true, call: null, skills: {}, queues: [] }
   return { kind: 'agent', id, rev, display: id, state, since: '2026-11-21T10:00:00.000Z', ...rest }
 }
 

@@ -4,8 +4,8 @@ import type { Agent, Queue } from '../src/cti/types'
 
 const agent = (id: string, state: Agent['state'], display = id, account = '1001') => ({ id, state, display, account }) as Agent
 const agents = [agent('li', 'talking', '李晓梅', '1001'), agent('wang', 'ready', 'Wang Tao', '1002'), agent('me', 'ready'), agent('out', 'signed_out')]
-const queues = [{ id: 'support' }, { id: 'vip' }] as Queue[]
-const to = (text: string) => targetsFor(text, agents, queues, 'me').map((target) => target.to)
+const queues = ['support', 'vip'].map((id) => ({ id, label: { en: id, zh: id === 'vip' ? '贵宾' : '支持' } })) as Queue[]
+const to = (text: string) => targetsFor(text, agents, queues, 'me', (queue) => queue.label.en).map((target) => target.to)
 
 describe('where a call can go', () => {
   it('colleagues who are ready come first; oneself and the signed-out never', () => {
@@ -15,6 +15,7 @@ describe('where a call can go', () => {
   it('finds by name in any script, by account and by part of a queue’s name', () => {
     expect(to('晓梅')).toEqual(['li'])
     expect(to('SUPP')).toEqual(['queue:support'])
+    expect(to('贵宾')).toEqual(['queue:vip'])
     expect(to('1002')).toEqual(['1002', 'wang'])
   })
 

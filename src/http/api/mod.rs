@@ -3,6 +3,7 @@
 pub mod calls;
 pub mod cdr;
 pub mod customers;
+pub mod demo;
 pub mod media;
 pub mod orders;
 pub mod people;

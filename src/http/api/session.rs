@@ -56,12 +56,12 @@ pub async fn sign_in(
     let user = site.auth.verify(&name, stored, ClearPassword(body.password), from, now).await.map_err(denied)?;
     let (token, pass) = site.auth.sign_in(user, now).map_err(ApiError::internal)?;
     tracing::info!(user = %pass.user.name, %from, "session.opened");
-    Ok((set_cookie(&site, &token.0)?, axum::Json(view(&pass))).into_response())
+    Ok((set_cookie(&site, &token.0)?, axum::Json(view(&site, &pass))).into_response())
 }
 
-pub async fn show(Extension(identity): Extension<Identity>) -> axum::Json<SessionView> {
-    let (me, expires) = (me(&identity.user), identity.expires.map(Moment));
-    axum::Json(SessionView { me, expires })
+pub async fn show(State(site): State<Arc<Site>>, Extension(identity): Extension<Identity>) -> axum::Json<SessionView> {
+    let me = me(&identity.user, site.centre.plan().reasons);
+    axum::Json(SessionView { me, expires: identity.expires.map(Moment) })
 }
 
 pub async fn renew(
@@ -70,7 +70,7 @@ pub async fn renew(
 ) -> Result<axum::Json<SessionView>, ApiError> {
     let pass = identity.session.and_then(|id| site.auth.renew(id, site.centre.now()));
     let none = || ApiError::new(StatusCode::CONFLICT, "session.none", "A key needs no renewal.");
-    pass.map(|pass| axum::Json(view(&pass))).ok_or_else(none)
+    pass.map(|pass| axum::Json(view(&site, &pass))).ok_or_else(none)
 }
 
 pub async fn sign_out(State(site): State<Arc<Site>>, headers: HeaderMap) -> Result<Response, ApiError> {
@@ -88,8 +88,8 @@ pub async fn ticket(
     Ok(axum::Json(TicketView { ticket: token.0, expires: Moment(expires) }))
 }
 
-fn view(pass: &Pass) -> SessionView {
-    SessionView { me: me(&pass.user), expires: Some(Moment(pass.expires)) }
+fn view(site: &Site, pass: &Pass) -> SessionView {
+    SessionView { me: me(&pass.user, site.centre.plan().reasons), expires: Some(Moment(pass.expires)) }
 }
 
 type CookieHeader = [(header::HeaderName, HeaderValue); 1];

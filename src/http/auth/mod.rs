@@ -21,7 +21,7 @@ use crate::command::UserRole;
 use crate::crm::User;
 use crate::crm::people::{ClearPassword, PasswordHash};
 use crate::event::{Event, Fact, RecordKind};
-use crate::http::desk::entity::Me;
+use crate::http::desk::entity::{Code, Me};
 use crate::ids::UserName;
 use crate::limits::http as limits;
 use crate::store::password;
@@ -274,14 +274,15 @@ impl crate::runtime::bus::Observer for SignOuts {
     }
 }
 
-/// How a user appears on a desktop.
-pub fn me(user: &User) -> Me {
+/// How a user appears on a desktop, with the plan's not-ready reasons.
+pub fn me(user: &User, reasons: Vec<Code>) -> Me {
     Me {
         user: user.name.clone(),
         display: user.display.clone(),
         role: user.role,
         language: user.language.clone(),
         account: user.account.clone(),
+        reasons,
     }
 }
 

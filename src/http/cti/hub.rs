@@ -15,9 +15,9 @@ use super::frame::{Ev, Resume, ServerFrame, Snap};
 use super::session::{Admitted, Pace, Session};
 use crate::event::{Event, Seq};
 use crate::http::desk::entity::Me;
-use crate::http::desk::{Delta, Desk, Form, Image, Topic, Viewer};
+use crate::http::desk::{Delta, Desk, Form, Image, QueuePlan, Topic, Viewer};
 use crate::http::wire::Moment;
-use crate::ids::{Epoch, IdSource, SessionId, UserName};
+use crate::ids::{Epoch, IdSource, QueueName, SessionId, UserName};
 use crate::limits::http as limits;
 use crate::runtime::bus::Observer;
 use crate::time::Time;
@@ -84,6 +84,11 @@ impl Hub {
     /// Reads the picture. The bus waits meanwhile: take what is needed and go.
     pub fn look<T>(&self, read: impl FnOnce(&Desk) -> T) -> T {
         read(&self.lock().desk)
+    }
+
+    /// The plan that the next `plan.applied` is about.
+    pub fn take_plan(&self, queues: BTreeMap<QueueName, QueuePlan>) {
+        self.lock().desk.take_plan(queues);
     }
 
     /// Folds an event and hands it to the sessions.

@@ -315,7 +315,14 @@ mod tests {
     const NOW: Time = Time::from_secs(1_000);
 
     fn session() -> (Session, u64) {
-        let me = Me { user: "li".into(), display: String::new(), role: UserRole::Agent, language: None, account: None };
+        let me = Me {
+            user: "li".into(),
+            display: String::new(),
+            role: UserRole::Agent,
+            language: None,
+            account: None,
+            reasons: vec![],
+        };
         let mut session = Session::new(me, true, Seq(10), NOW);
         let connection = session.attach(Arc::new(Notify::new()));
         (session, connection)

@@ -89,7 +89,7 @@ impl Connection {
         let Some(identity) = self.identify(hello.ticket.as_deref()) else {
             return close(&mut writer, SIGNED_OUT).await;
         };
-        let (now, me) = (self.site.centre.now(), me(&identity.user));
+        let (now, me) = (self.site.centre.now(), me(&identity.user, self.site.centre.plan().reasons));
         let masked = self.site.is_masked(me.role);
         let attached = match self.site.hub.attach(&me, masked, hello.resume, now) {
             Ok(attached) => attached,

@@ -59,6 +59,27 @@ pub struct Gone {
     pub rev: Seq,
 }
 
+/// A name in the languages of the desktop.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Words {
+    pub en: String,
+    pub zh: String,
+}
+
+impl Words {
+    /// The same in every language.
+    pub fn plain(text: &str) -> Self {
+        Self { en: text.to_owned(), zh: text.to_owned() }
+    }
+}
+
+/// A code of the plan, with what people call it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Code {
+    pub code: String,
+    pub words: Words,
+}
+
 /// Someone who takes calls.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Agent {
@@ -88,6 +109,9 @@ pub struct Agent {
     /// Levels 1 to 10 by skill.
     #[schema(value_type = BTreeMap<String, u8>)]
     pub skills: BTreeMap<SkillName, u8>,
+    /// The queues served with these skills.
+    #[schema(value_type = Vec<String>)]
+    pub queues: Vec<QueueName>,
 }
 
 /// Where a call is.
@@ -284,6 +308,11 @@ pub struct Queue {
     pub id: QueueName,
     #[schema(value_type = u64)]
     pub rev: Seq,
+    pub label: Words,
+    /// What a call is closed with; empty: any short text.
+    pub codes: Vec<Code>,
+    /// Wrap-up ends only with a code.
+    pub code_required: bool,
     pub waiting: u32,
     /// Since when the call that waits longest has waited.
     pub longest_since: Option<Moment>,
@@ -298,6 +327,14 @@ pub struct Queue {
     /// Waits of the calls that were answered, together and the longest, milliseconds.
     pub answered_wait_ms: u64,
     pub longest_wait_ms: u64,
+    /// The target: so many percent answered within so many seconds.
+    pub target_percent: u32,
+    pub target_s: u32,
+    /// Of the answered: those within the target's time.
+    pub answered_in_time: u64,
+    /// Of the abandoned: those so soon that they count for nothing. The service level is
+    /// `answered_in_time / (answered + abandoned - abandoned_short)`.
+    pub abandoned_short: u64,
 }
 
 /// A call's stay in a queue.
@@ -366,6 +403,8 @@ pub struct Me {
     /// The account the sign-in page proposes.
     #[schema(value_type = Option<String>)]
     pub account: Option<AccountName>,
+    /// Why an agent may be not ready; empty: any short text.
+    pub reasons: Vec<Code>,
 }
 
 impl Entity {

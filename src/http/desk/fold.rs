@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::entity::{
     Address, Agent, Answer, Call, CallState, Card, Entity, EntityKind, Gone, IvrPlace, Leg, LegState, Offer, Queue,
-    Recording, Trunk, Voicemail, Waiting,
+    Recording, Trunk, Voicemail, Waiting, Words,
 };
 use super::name::name_of;
+use super::plan::QueuePlan;
 use super::topic::Topic;
 use crate::event::{self, AgentState, Event, Fact, QueueExit, RecordKind, Role, Seq};
 use crate::http::wire::Moment;
@@ -28,6 +29,9 @@ pub struct Desk {
     voicemails: BTreeMap<String, Voicemail>,
     trunks: BTreeMap<TrunkName, Trunk>,
     phones: BTreeMap<AccountName, BTreeSet<String>>,
+    plan: BTreeMap<QueueName, QueuePlan>,
+    /// The plan that the next `plan.applied` is about.
+    next_plan: Option<BTreeMap<QueueName, QueuePlan>>,
 }
 
 /// What is known before the first event of this boot.
@@ -37,7 +41,7 @@ pub struct Start {
     /// The last event before this boot.
     pub seq: Seq,
     pub agents: Vec<StartAgent>,
-    pub queues: Vec<QueueName>,
+    pub queues: BTreeMap<QueueName, QueuePlan>,
     pub trunks: Vec<TrunkName>,
     pub voicemails: Vec<crate::runtime::fold::VoicemailRow>,
     /// Contacts that phones registered with an earlier boot.
@@ -91,13 +95,16 @@ struct Touched {
 impl Desk {
     pub fn new(start: Start) -> Self {
         let (now, rev) = (start.now, start.seq);
-        let mut desk = Self { seq: rev, since: now, ..Self::default() };
+        let mut desk = Self { seq: rev, since: now, plan: start.queues, ..Self::default() };
         for agent in start.agents {
-            let image = Agent { display: agent.display, skills: agent.skills, ..desk.new_agent(&agent.name, rev, now) };
+            let image = desk.new_agent(&agent.name, rev, now);
+            let queues = desk.served_by(&agent.name, &agent.skills);
+            let image = Agent { display: agent.display, skills: agent.skills, queues, ..image };
             desk.agents.insert(agent.name, image);
         }
-        for name in start.queues {
-            desk.queues.insert(name.clone(), new_queue(name, rev, now));
+        for name in desk.plan.keys().cloned().collect::<Vec<_>>() {
+            let queue = desk.new_queue(name.clone(), rev);
+            desk.queues.insert(name, queue);
         }
         for id in start.trunks {
             let trunk = Trunk { id: id.clone(), rev, up: true, reason: String::new(), since: Moment(now) };
@@ -111,6 +118,11 @@ impl Desk {
             desk.phones.entry(account).or_default().insert(contact);
         }
         desk
+    }
+
+    /// The plan that the next `plan.applied` is about.
+    pub fn take_plan(&mut self, queues: BTreeMap<QueueName, QueuePlan>) {
+        self.next_plan = Some(queues);
     }
 
     /// The last event applied.
@@ -311,8 +323,34 @@ impl Desk {
                 touched.trunks.insert(id.clone());
                 self.trunks.insert(id, trunk);
             }
+            Fact::PlanApplied { .. } => self.on_plan(event, touched),
             _ => self.on_call(event, touched),
         }
+    }
+
+    /// Queues of a new plan appear, change their words and targets, and are served by others. Figures stay; a queue
+    /// that is no more stays with them.
+    fn on_plan(&mut self, event: &Event, touched: &mut Touched) {
+        let Some(plan) = self.next_plan.take() else { return };
+        self.plan = plan;
+        for name in self.plan.keys().cloned().collect::<Vec<_>>() {
+            self.touch_queue(&name, event, touched);
+            if let (Some(queue), Some(plan)) = (self.queues.get_mut(&name), self.plan.get(&name)) {
+                describe(queue, plan);
+            }
+        }
+        for name in self.agents.keys().cloned().collect::<Vec<_>>() {
+            let Some(agent) = self.agents.get(&name) else { continue };
+            let queues = self.served_by(&name, &agent.skills);
+            if agent.queues != queues {
+                self.touch_agent(&name, event, touched).queues = queues;
+            }
+        }
+    }
+
+    fn served_by(&self, agent: &AgentName, skills: &BTreeMap<SkillName, u8>) -> Vec<QueueName> {
+        let serving = self.plan.iter().filter(|(_, queue)| queue.is_served_by(agent, skills));
+        serving.map(|(name, _)| name.clone()).collect()
     }
 
     // -- agents ------------------------------------------------------------------------------------------------------
@@ -402,6 +440,7 @@ impl Desk {
             linked: true,
             call: None,
             skills: BTreeMap::new(),
+            queues: self.served_by(name, &BTreeMap::new()),
         }
     }
 
@@ -441,13 +480,19 @@ impl Desk {
                 self.touch_call(id, event, touched);
             }
             Fact::QueueLeft { queue, exit, waited_ms } => {
+                let short_ms = self.plan.get(queue).map_or(0, |plan| plan.short_abandon_ms);
                 let image = self.touch_queue(queue, event, touched);
                 match exit {
                     QueueExit::Answered => {
                         image.answered += 1;
+                        let in_time = *waited_ms <= u64::from(image.target_s).saturating_mul(1_000);
+                        image.answered_in_time += u64::from(in_time);
                         image.answered_wait_ms = image.answered_wait_ms.saturating_add(*waited_ms);
                     }
-                    QueueExit::Abandoned => image.abandoned += 1,
+                    QueueExit::Abandoned => {
+                        image.abandoned += 1;
+                        image.abandoned_short += u64::from(*waited_ms <= short_ms);
+                    }
                     QueueExit::Moved => image.moved += 1,
                     QueueExit::Failed => image.failed += 1,
                 }
@@ -474,9 +519,35 @@ impl Desk {
 
     fn touch_queue(&mut self, name: &QueueName, event: &Event, touched: &mut Touched) -> &mut Queue {
         touched.queues.insert(name.clone());
-        let fresh = new_queue(name.clone(), event.seq, self.since);
+        let fresh = self.new_queue(name.clone(), event.seq);
         let queue = self.queues.entry(name.clone()).or_insert(fresh);
         queue.rev = event.seq;
+        queue
+    }
+
+    fn new_queue(&self, id: QueueName, rev: Seq) -> Queue {
+        let mut queue = Queue {
+            rev,
+            label: Words::plain(id.as_str()),
+            id: id.clone(),
+            codes: Vec::new(),
+            code_required: false,
+            waiting: 0,
+            longest_since: None,
+            since: Moment(self.since),
+            entered: 0,
+            answered: 0,
+            abandoned: 0,
+            moved: 0,
+            failed: 0,
+            answered_wait_ms: 0,
+            longest_wait_ms: 0,
+            target_percent: 0,
+            target_s: 0,
+            answered_in_time: 0,
+            abandoned_short: 0,
+        };
+        self.plan.get(&id).into_iter().for_each(|plan| describe(&mut queue, plan));
         queue
     }
 
@@ -619,6 +690,10 @@ impl Desk {
                 let agent = self.agents.entry(name.clone()).or_insert(fresh);
                 agent.skills = profile.skills.into_iter().map(|(skill, level)| (skill, level.get())).collect();
                 agent.rev = seq;
+                let queues = self.agents.get(&name).map(|agent| self.served_by(&name, &agent.skills));
+                if let (Some(agent), Some(queues)) = (self.agents.get_mut(&name), queues) {
+                    agent.queues = queues;
+                }
                 touched.agents.insert(name);
             }
             RecordKind::User => {
@@ -715,21 +790,10 @@ fn new_leg(id: LegId, role: Role, at: &event::Address, agent: Option<AgentName>,
     Leg { id, role, number, account, agent, state: LegState::Dialling, since, held: false }
 }
 
-fn new_queue(id: QueueName, rev: Seq, since: Time) -> Queue {
-    Queue {
-        id,
-        rev,
-        waiting: 0,
-        longest_since: None,
-        since: Moment(since),
-        entered: 0,
-        answered: 0,
-        abandoned: 0,
-        moved: 0,
-        failed: 0,
-        answered_wait_ms: 0,
-        longest_wait_ms: 0,
-    }
+/// Sets what the plan says of a queue.
+fn describe(queue: &mut Queue, plan: &QueuePlan) {
+    (queue.label, queue.codes, queue.code_required) = (plan.label.clone(), plan.codes.clone(), plan.code_required);
+    (queue.target_percent, queue.target_s) = (plan.target_percent, plan.target_s);
 }
 
 fn waiting_id(queue: &QueueName, call: CallId) -> String {

@@ -6,11 +6,13 @@
 pub mod entity;
 mod fold;
 mod name;
+pub mod plan;
 mod topic;
 
 pub use entity::Entity;
 pub use fold::{Delta, Desk, Image, Start, StartAgent};
 pub use name::name_of;
+pub use plan::QueuePlan;
 pub use topic::{Form, Topic, UnknownTopic, Viewer};
 
 #[cfg(test)]

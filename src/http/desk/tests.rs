@@ -75,7 +75,10 @@ struct Story {
 
 impl Story {
     fn new() -> Self {
-        Self { desk: Desk::new(Start { queues: vec!["support".into()], ..Start::default() }), seq: 0 }
+        Self {
+            desk: Desk::new(Start { queues: [("support".into(), QueuePlan::default())].into(), ..Start::default() }),
+            seq: 0,
+        }
     }
 
     fn tell(&mut self, n: u8, fact: Fact) -> Delta {

@@ -12,11 +12,10 @@ use crate::command::{Command, Done, Order, Refusal, UserRole};
 use crate::crm::people::{ClearPassword, PasswordHash};
 use crate::crm::{Phone, User};
 use crate::event::{Address, Direction, EVENT_VERSION, Event, Fact, RecordKind, Seq};
-use crate::http::auth::SignOuts;
+use crate::http::auth::{Auth, SignOuts};
 use crate::http::centre::{Centre, Health, LadderMessage, PlanNames, ReadFailed};
 use crate::http::cti::Hub;
-use crate::http::desk::{Desk, Start, StartAgent};
-use crate::http::site::Site;
+use crate::http::desk::{Desk, QueuePlan, Start, StartAgent};
 use crate::ids::{AgentName, CallId, Epoch, LegId};
 use crate::runtime::bus::Observer;
 use crate::runtime::fold::EventFold;
@@ -24,11 +23,14 @@ use crate::store::memory::MemoryView;
 use crate::store::{Fold, View, password};
 use crate::time::Time;
 
+/// How long a session lasts.
+pub const SESSION_TIME: core::time::Duration = core::time::Duration::from_secs(43_200);
 pub const EPOCH: Epoch = Epoch::from_u128(42);
 pub const NOW: Time = Time::from_secs(1_700_000_000);
 
 pub struct MemoryCentre {
     pub hub: Arc<Hub>,
+    pub auth: Arc<Auth>,
     view: Arc<MemoryView>,
     fold: EventFold,
     state: Mutex<State>,
@@ -40,7 +42,7 @@ pub struct MemoryCentre {
 struct State {
     now: Time,
     events: Vec<Event>,
-    sign_outs: Option<SignOuts>,
+    sign_outs: SignOuts,
     /// Answers prepared for orders, by name.
     refusals: BTreeMap<&'static str, Refusal>,
 }
@@ -53,17 +55,20 @@ impl MemoryCentre {
         let start = Start {
             now: NOW,
             agents: vec![StartAgent { name: "agent".into(), display: "Li Na".into(), skills: BTreeMap::new() }],
-            queues: vec!["support".into(), "sales".into()],
+            queues: ["support", "sales"].map(|name| (name.into(), QueuePlan::default())).into(),
             trunks: vec!["carrier".into()],
             ..Start::default()
         };
         let view = MemoryView::new();
         view.reset(EventFold::default().version()).unwrap();
+        let (hub, auth) = (Hub::new(Desk::new(start), EPOCH, 3), Arc::new(Auth::new(SESSION_TIME)));
+        let sign_outs = SignOuts { auth: Arc::clone(&auth), hub: Arc::clone(&hub) };
         let centre = Arc::new(Self {
-            hub: Hub::new(Desk::new(start), EPOCH, 3),
+            hub,
+            auth,
             view: Arc::new(view),
             fold: EventFold::default(),
-            state: Mutex::new(State { now: NOW, events: Vec::new(), sign_outs: None, refusals: BTreeMap::new() }),
+            state: Mutex::new(State { now: NOW, events: Vec::new(), sign_outs, refusals: BTreeMap::new() }),
             links: Mutex::default(),
             orders: Mutex::default(),
             files: tempfile::tempdir().unwrap(),
@@ -72,11 +77,6 @@ impl MemoryCentre {
             centre.save_user(role.code(), role);
         }
         centre
-    }
-
-    pub fn observe(&self, site: &Arc<Site>) {
-        let sign_outs = SignOuts { auth: Arc::clone(&site.auth), hub: Arc::clone(&site.hub) };
-        self.state.lock().unwrap().sign_outs = Some(sign_outs);
     }
 
     pub fn save_user(&self, name: &str, role: UserRole) {
@@ -102,9 +102,7 @@ impl MemoryCentre {
         self.view.apply(seq, &self.fold.rows(seq, &payload)).unwrap();
         state.events.push(event.clone());
         let event = Arc::new(event);
-        if let Some(sign_outs) = &mut state.sign_outs {
-            sign_outs.handle(&event);
-        }
+        state.sign_outs.handle(&event);
         self.hub.publish(&event);
         seq
     }

@@ -305,7 +305,7 @@ async fn a_session_about_to_end_is_told_and_renewal_keeps_it() {
     let server = Server::with(|settings| settings.ping_every = Duration::from_millis(30)).await;
     let cookie = server.sign_in(UserRole::Agent).await;
     let (mut client, _) = server.cti(&cookie, Value::Null).await;
-    server.centre.pass(server.site.settings.session_time - Duration::from_secs(60));
+    server.centre.pass(super::centre::SESSION_TIME - Duration::from_secs(60));
     assert_eq!(client.next().await["name"], "auth.expiring");
     let (status, _) = server.call(&cookie, Method::PUT, "/api/session", None).await;
     assert_eq!(status, StatusCode::OK);

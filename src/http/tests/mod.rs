@@ -45,8 +45,7 @@ impl Server {
         let centre = MemoryCentre::new();
         let mut settings = Settings::default();
         change(&mut settings);
-        let site = Site::new(centre.clone(), centre.hub.clone(), settings, 7);
-        centre.observe(&site);
+        let site = Site::new(centre.clone(), centre.hub.clone(), centre.auth.clone(), settings, 7);
         let router = super::routes::router(Arc::clone(&site));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

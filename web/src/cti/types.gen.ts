@@ -33,6 +33,8 @@ export type Agent = {
   id: string;
   /** Whether the desktop's link is live, or was never there (an agent at a desk phone alone). */
   linked: boolean;
+  /** The queues served with these skills. */
+  queues: string[];
   /** The not-ready reason, or the wrap-up's queue. */
   reason: string;
   /** Whether a phone is registered there. */
@@ -208,6 +210,12 @@ export type CdrVisit = {
   waited_ms: number;
 };
 
+/** A code of the plan, with what people call it. */
+export type Code = {
+  code: string;
+  words: Words;
+};
+
 /** One past contact. */
 export type Contact = {
   agent?: string | null;
@@ -249,6 +257,37 @@ export type Decision = {
   explanation: unknown;
   queue: string;
   seq: number;
+};
+
+/** Who may sign in, which phone to register, and what to dial. */
+export type DemoHints = {
+  dial: DemoNumber[];
+  phone: DemoPhone;
+  users: DemoUser[];
+};
+
+/** A number with what answers there. */
+export type DemoNumber = {
+  number: string;
+  what: Words;
+};
+
+/** An account for the visitor's own softphone. */
+export type DemoPhone = {
+  /** `2001@demo.local`. */
+  address: string;
+  password: string;
+  /** Where to register, `ADDRESS:PORT` over UDP and TCP. */
+  servers: string[];
+};
+
+/** Somebody who may sign in. */
+export type DemoUser = {
+  /** The account to sign in at; empty where none is needed. */
+  account: string;
+  password: string;
+  role: UserRole;
+  user: string;
 };
 
 /** Where a call comes from, seen from the centre. */
@@ -367,6 +406,8 @@ export type Me = {
   account?: string | null;
   display: string;
   language?: string | null;
+  /** Why an agent may be not ready; empty: any short text. */
+  reasons: Code[];
   role: UserRole;
   user: string;
 };
@@ -402,12 +443,21 @@ export type PersonName = {
 /** A queue with its figures since `since`. */
 export type Queue = {
   abandoned: number;
+  /** Of the abandoned: those so soon that they count for nothing. The service level is `answered_in_time / (answered + abandoned - abandoned_short)`. */
+  abandoned_short: number;
   answered: number;
+  /** Of the answered: those within the target's time. */
+  answered_in_time: number;
   /** Waits of the calls that were answered, together and the longest, milliseconds. */
   answered_wait_ms: number;
+  /** Wrap-up ends only with a code. */
+  code_required: boolean;
+  /** What a call is closed with; empty: any short text. */
+  codes: Code[];
   entered: number;
   failed: number;
   id: string;
+  label: Words;
   longest_since?: Moment | null;
   longest_wait_ms: number;
   /** By overflow, to voicemail, to another queue. */
@@ -415,6 +465,9 @@ export type Queue = {
   rev: number;
   /** The process's start. */
   since: Moment;
+  /** The target: so many percent answered within so many seconds. */
+  target_percent: number;
+  target_s: number;
   waiting: number;
 };
 
@@ -598,6 +651,12 @@ export type Welcome = {
 
 /** What ended it. */
 export type What = "hangup" | "abandoned" | "completed" | "no_answer" | "busy" | "declined" | "not_found" | "unreachable" | "not_acceptable" | "forbidden" | "congestion" | "media_timeout" | "signalling_timeout" | "transferred" | "failed" | "switch_restart" | "defect";
+
+/** A name in the languages of the desktop. */
+export type Words = {
+  en: string;
+  zh: string;
+};
 
 /** What can be ordered. */
 export type OrderName =

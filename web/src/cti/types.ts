@@ -17,6 +17,18 @@ interface Base {
   rev: number
 }
 
+/** A name in the languages of the desktop. */
+export interface Words {
+  en: string
+  zh: string
+}
+
+/** A code of the plan, with what people call it. */
+export interface Code {
+  code: string
+  words: Words
+}
+
 /** The person signed in. */
 export interface Me {
   user: string
@@ -25,8 +37,8 @@ export interface Me {
   language?: string | null
   /** The account the sign-in page proposes. */
   account?: string | null
-  /** Not-ready reasons of the plan, in its order; none: any text. */
-  reasons?: string[]
+  /** Not-ready reasons of the plan; none: any text. */
+  reasons: Code[]
 }
 
 export interface Agent extends Base {
@@ -48,6 +60,8 @@ export interface Agent extends Base {
   call: string | null
   /** Levels 1 to 10 by skill. */
   skills: Record<string, number>
+  /** The queues served with these skills. */
+  queues: string[]
 }
 
 /** A number and the name that came with it. */
@@ -131,6 +145,7 @@ export interface Call extends Base {
 /** A queue with its figures since `since`. */
 export interface Queue extends Base {
   kind: 'queue'
+  label: Words
   waiting: number
   /** Since when the call that waits longest has waited. */
   longest_since: Stamp | null
@@ -142,9 +157,16 @@ export interface Queue extends Base {
   failed: number
   answered_wait_ms: number
   longest_wait_ms: number
+  /** The target: so many percent answered within so many seconds. */
+  target_percent: number
+  target_s: number
+  /** Of the answered: those within the target's time. */
+  answered_in_time: number
+  /** Of the abandoned: those so soon that they count for nothing. */
+  abandoned_short: number
   /** Wrap-up codes of the plan; none: any text. */
-  codes?: string[]
-  code_required?: boolean
+  codes: Code[]
+  code_required: boolean
 }
 
 /** A call's stay in a queue; `id` is `queue/call`. */

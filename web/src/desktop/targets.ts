@@ -14,7 +14,13 @@ export function dialable(text: string): string | null {
 }
 
 /** The targets that fit `text`, those who can take the call first; `self` is never among them. */
-export function targetsFor(text: string, agents: Agent[], queues: Queue[], self: string | undefined): Target[] {
+export function targetsFor(
+  text: string,
+  agents: Agent[],
+  queues: Queue[],
+  self: string | undefined,
+  nameOf: (queue: Queue) => string,
+): Target[] {
   const wanted = text.trim().toLowerCase()
   const fits = (...words: (string | null)[]) => words.some((word) => word?.toLowerCase().includes(wanted))
   const colleagues = agents
@@ -22,8 +28,8 @@ export function targetsFor(text: string, agents: Agent[], queues: Queue[], self:
     .sort((a, b) => Number(b.state === 'ready') - Number(a.state === 'ready'))
     .map((agent): Target => ({ kind: 'agent', to: agent.id, name: agent.display || agent.id, agent }))
   const lines = queues
-    .filter((queue) => fits(queue.id))
-    .map((queue): Target => ({ kind: 'queue', to: `queue:${queue.id}`, name: queue.id, queue }))
+    .filter((queue) => fits(queue.id, queue.label.en, queue.label.zh))
+    .map((queue): Target => ({ kind: 'queue', to: `queue:${queue.id}`, name: nameOf(queue), queue }))
   const number = dialable(text)
   return [...(number ? [{ kind: 'number', to: number, name: number } as const] : []), ...colleagues, ...lines]
 }

@@ -1,6 +1,6 @@
 // Words, numbers and times in the language chosen. `i18n.t` is a whole dictionary, so a missing word does not compile.
 
-import type { Stamp } from '../cti/types'
+import type { Stamp, Words } from '../cti/types'
 import { stampMs } from '../cti/types'
 import { type Language, prefs } from '../prefs.svelte'
 import { en, type Messages } from './en'
@@ -43,6 +43,11 @@ class I18n {
           ? this.t.time.yesterday
           : this.#day.format(ms)
     return `${day} ${this.#clock.format(ms)}`
+  }
+
+  /** A name of the plan in the reader's language. */
+  words(words: Words): string {
+    return prefs.language.startsWith('zh') ? words.zh : words.en
   }
 
   /** A code of the plan in the reader's words, where it is a usual one; else as the plan spells it. */

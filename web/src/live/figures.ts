@@ -21,6 +21,8 @@ export interface Figures {
   entered: number
   /** Mean wait of the calls that were answered, milliseconds; `null` before the first. */
   asaMs: number | null
+  /** Share of the calls answered within their queue's target; `null` before the first. */
+  level: number | null
   /** Share of the calls that left the queues by giving up; `null` before the first. */
   abandoned: number | null
 }
@@ -38,12 +40,29 @@ export function figures(queues: Queue[], agents: Agent[], calls: Iterable<Call>)
     calls: [...calls].filter((call) => call.state !== 'ended').length,
     entered,
     asaMs: answered > 0 ? sum((queue) => queue.answered_wait_ms) / answered : null,
-    abandoned: abandonedShare({ answered, abandoned }),
+    level: serviceLevel(queues),
+    abandoned: abandonedShare({ answered, abandoned, abandoned_short: sum((q) => q.abandoned_short) }),
   }
 }
 
-export function abandonedShare({ answered, abandoned }: Pick<Queue, 'answered' | 'abandoned'>): number | null {
-  return answered + abandoned > 0 ? abandoned / (answered + abandoned) : null
+type Left = Pick<Queue, 'answered' | 'abandoned' | 'abandoned_short'>
+
+/** Those who gave up at once count for nothing. */
+export function abandonedShare({ answered, abandoned, abandoned_short }: Left): number | null {
+  const counted = answered + abandoned - abandoned_short
+  return counted > 0 ? (abandoned - abandoned_short) / counted : null
+}
+
+/** Answered in time, of all who were answered or gave up. */
+export function serviceLevel(queues: (Left & Pick<Queue, 'answered_in_time'>)[]): number | null {
+  const sum = (of: (queue: Left & Pick<Queue, 'answered_in_time'>) => number) => queues.reduce((total, queue) => total + of(queue), 0)
+  const counted = sum((queue) => queue.answered + queue.abandoned - queue.abandoned_short)
+  return counted > 0 ? sum((queue) => queue.answered_in_time) / counted : null
+}
+
+/** Within its target it is OK; up to twenty points below, worth a look. */
+export function levelVerdict(level: number, target: number): Verdict {
+  return level >= target ? 'ok' : level >= target - 0.2 ? 'watch' : 'act'
 }
 
 export function waitVerdict(ms: number): Verdict {
