@@ -11,9 +11,10 @@ mod measure;
 use std::time::{Duration, Instant};
 
 use strowger::acd::{
-    Acd, AgentEntry, CallEntry, Expression, Left, Outcome, Output, QueueSettings, RosterChange, Settings, Step, Tier,
+    Acd, AgentEntry, CallEntry, Expression, Left, Outcome, Output, QueueSettings, RosterChange, Settings, Step,
 };
 use strowger::ids::{AgentName, CallId, IdSource, QueueName};
+use strowger::tier::Tier;
 use strowger::time::Time;
 
 use measure::{cpu_time, print_machine};

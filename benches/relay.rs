@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::process::{Resource, Rlimit, setrlimit};
-use strowger::audio::codec::Codec;
+use strowger::codec::Codec;
 use strowger::ids::SecretSource;
 use strowger::media::{Direction, Formats, HearRow, MediaCommand, OpenPort, PortId, Remote, RoomId, Source};
 use strowger::rtp::RtpHeader;

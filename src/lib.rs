@@ -5,12 +5,14 @@
 
 // L0: the vocabulary everything else speaks.
 pub mod cause;
+pub mod codec;
 pub mod command;
 pub mod event;
 pub mod finding;
 pub mod ids;
 pub mod limits;
 pub mod number;
+pub mod tier;
 pub mod time;
 
 // L1: protocol cores. Bytes and `now` in, effects out.

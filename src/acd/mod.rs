@@ -51,7 +51,7 @@ pub use presence::RosterChange;
 pub use reconcile::{Repair, SwitchFacts};
 pub use settings::{
     Action, AnnounceRule, BackOff, Fit, Membership, Overflow, Priority, QueueSettings, Settings, SettingsFault, Step,
-    Tier, TierPoints, WrapUpRule,
+    TierPoints, WrapUpRule,
 };
 pub use skill::{Abilities, Expression, ExpressionFault};
 pub use strategy::{Facts, Strategy, Turn};

@@ -12,6 +12,7 @@ use super::skill::Expression;
 use super::strategy::Strategy;
 use crate::ids::{AgentName, QueueName};
 use crate::limits;
+use crate::tier::Tier;
 
 /// Everything the ACD is told by configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -155,16 +156,6 @@ impl Default for Priority {
     fn default() -> Self {
         Self { base: 0, per_minute: 1, cap: 100, starve_after: Duration::from_secs(900) }
     }
-}
-
-/// Customer tiers of the CRM record (D14), best first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Tier {
-    Platinum,
-    Gold,
-    Iron,
-    Lead,
 }
 
 /// Points that a tier adds to a call's base priority.

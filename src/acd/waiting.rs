@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::explain::Standing;
 use super::queue::Queue;
-use super::settings::{Priority, QueueSettings, Tier};
+use super::settings::{Priority, QueueSettings};
 use super::skill::Expression;
 use crate::ids::{AgentName, CallId, Language, QueueName};
 use crate::limits;
+use crate::tier::Tier;
 use crate::time::Time;
 
 /// A call that wants to wait.

@@ -4,8 +4,8 @@ use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
 
-use super::codec::Codec;
 use super::{FRAME_LEN, Frame, SAMPLE_RATE_HZ, SILENCE};
+use crate::codec::Codec;
 
 /// Immutable 8 kHz mono sound with its G.711 forms. Shared by `Arc`: four bytes a sample in all.
 #[derive(PartialEq, Eq)]

@@ -1,36 +1,9 @@
-//! The codecs a leg can speak, and the payload they make of a frame.
-
-use serde::{Deserialize, Serialize};
+//! What a codec makes of a frame: a payload, and back.
 
 use super::g711;
-
-/// An audio codec of the 8 kHz room. Names are those of RFC 3551 and of `a=rtpmap`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Codec {
-    /// G.711 μ-law.
-    Pcmu,
-    /// G.711 A-law.
-    Pcma,
-}
+use crate::codec::Codec;
 
 impl Codec {
-    /// The static payload type of RFC 3551 §6.
-    pub const fn static_payload_type(self) -> u8 {
-        match self {
-            Codec::Pcmu => 0,
-            Codec::Pcma => 8,
-        }
-    }
-
-    /// The encoding name as SDP writes it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Codec::Pcmu => "PCMU",
-            Codec::Pcma => "PCMA",
-        }
-    }
-
     /// The byte that decodes to silence.
     pub const fn silence_byte(self) -> u8 {
         match self {

@@ -92,7 +92,7 @@ impl Leg {
 
     /// The agreed codec's name; empty before there is one.
     pub fn codec_name(&self) -> String {
-        self.media.stream.as_ref().map_or_else(String::new, |s| s.codec.encoding().to_owned())
+        self.media.stream.as_ref().map_or_else(String::new, |s| s.codec.name().to_owned())
     }
 }
 

@@ -59,10 +59,11 @@ const GREETED_IN: [&str; 2] = ["en", "zh"];
 
 #[cfg(test)]
 mod tests {
-    use super::super::customer::{PersonName, Salutation, Tier};
+    use super::super::customer::{PersonName, Salutation};
     use super::super::history::tests::contact;
     use super::*;
     use crate::ids::{CallId, CustomerId};
+    use crate::tier::Tier;
 
     #[test]
     fn the_offer_carries_the_name_the_greeting_and_the_latest_contacts_first() {

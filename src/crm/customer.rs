@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{CustomerId, Language};
 use crate::limits::crm as limits;
 use crate::number::{E164_DIGITS_MAX, E164_DIGITS_MIN, Number};
+use crate::tier::Tier;
 
 /// One customer. Two customers may share a phone (a family, a company); one may have several.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -196,65 +197,6 @@ impl FromStr for Salutation {
     }
 }
 
-/// How much a customer's business counts, decided by the company's own record of them. The default is `Iron`:
-/// someone on file whom nobody has graded; `Lead` has bought little or nothing yet.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Tier {
-    Lead,
-    #[default]
-    Iron,
-    Gold,
-    Platinum,
-}
-
-impl Tier {
-    pub const ALL: [Tier; 4] = [Tier::Platinum, Tier::Gold, Tier::Iron, Tier::Lead];
-
-    /// The priority a call enters a queue with where the queue sets no table of its own; higher is served first.
-    /// The steps are wide enough that a queue can place its own entries (a transfer, a callback) between tiers.
-    pub const fn priority(self) -> i32 {
-        match self {
-            Tier::Platinum => 30,
-            Tier::Gold => 20,
-            Tier::Iron => 10,
-            Tier::Lead => 0,
-        }
-    }
-
-    pub const fn code(self) -> &'static str {
-        match self {
-            Tier::Platinum => "platinum",
-            Tier::Gold => "gold",
-            Tier::Iron => "iron",
-            Tier::Lead => "lead",
-        }
-    }
-
-    pub const fn chinese(self) -> &'static str {
-        match self {
-            Tier::Platinum => "铂金客户",
-            Tier::Gold => "黄金客户",
-            Tier::Iron => "铁牌客户",
-            Tier::Lead => "铅牌客户",
-        }
-    }
-}
-
-impl FromStr for Tier {
-    type Err = UnknownWord;
-
-    fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        let word = text.trim();
-        Self::ALL
-            .into_iter()
-            .find(|tier| word.eq_ignore_ascii_case(tier.code()) || word == tier.chinese())
-            .ok_or(UnknownWord)
-    }
-}
-
 /// The text is none of the known words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a known word")]
@@ -372,15 +314,6 @@ mod tests {
         let phone = |text: &str| Phone::of(&Number::normalise(text, &home).unwrap());
         assert_eq!(phone("138 0013 8000").as_ref().map(Phone::as_str), Some("+8613800138000"));
         assert_eq!(phone("95539"), None);
-    }
-
-    #[test]
-    fn platinum_is_served_before_gold_before_iron_before_lead() {
-        let order: Vec<i32> = Tier::ALL.into_iter().map(Tier::priority).collect();
-        assert!(order.is_sorted_by(|a, b| a > b), "{order:?}");
-        assert_eq!("Gold".parse(), Ok(Tier::Gold));
-        assert_eq!("铂金客户".parse(), Ok(Tier::Platinum));
-        assert_eq!("silver".parse::<Tier>(), Err(UnknownWord));
     }
 
     #[test]

@@ -353,8 +353,9 @@ const ATTRIBUTE: &str = "attribute.";
 
 #[cfg(test)]
 mod tests {
-    use super::super::customer::{Salutation, Tier};
+    use super::super::customer::Salutation;
     use super::*;
+    use crate::tier::Tier;
 
     /// China's mobile numbers, enough for tables.
     fn normalise(text: &str) -> Option<Phone> {

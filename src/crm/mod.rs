@@ -20,7 +20,7 @@ pub mod interaction;
 pub mod people;
 pub mod people_table;
 
-pub use customer::{Customer, Phone, Salutation, Tier};
+pub use customer::{Customer, Phone, Salutation};
 pub use directory::{Directory, Match};
 pub use greeting::Occasion;
 pub use history::History;

@@ -8,8 +8,9 @@ use std::net::SocketAddr;
 use super::ear::{Ear, Heard, ToneHz};
 use super::rtp_wire::RtpPacket;
 use crate::audio::{FRAME_LEN, FRAME_MS, FRAME_TICKS, SAMPLE_RATE_HZ, g711, tone};
+use crate::codec::Codec;
 use crate::limits;
-use crate::sim::report::{Codec, MediaPath};
+use crate::sim::report::MediaPath;
 
 /// What was sent and heard on one leg.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -162,7 +163,7 @@ impl Voice {
             Codec::Pcmu => g711::encode_ulaw(&samples, &mut payload),
             Codec::Pcma => g711::encode_alaw(&samples, &mut payload),
         }
-        self.packet(codec.payload_type(), at, payload)
+        self.packet(codec.static_payload_type(), at, payload)
     }
 
     fn next_event(&mut self, now: u32, payload_type: u8) -> Option<RtpPacket> {

@@ -24,8 +24,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::audio::clip::Clip;
-use crate::audio::codec::Codec;
 use crate::audio::tone::{Tone, TonePlan};
+use crate::codec::Codec;
 use crate::ids::RecordingId;
 
 macro_rules! number_name {

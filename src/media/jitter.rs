@@ -12,10 +12,10 @@
 //! pass without one. A queue that stays above the target is shortened by a packet every two seconds, which also absorbs a
 //! sender whose clock is fast.
 
-use crate::audio::codec::Codec;
 use crate::audio::level::noise_peak;
 use crate::audio::plc::Concealer;
 use crate::audio::{FRAME_LEN, Frame, SILENCE};
+use crate::codec::Codec;
 use crate::limits::media::JITTER_PACKETS;
 use crate::rtp::sequence_ahead;
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::command::{Audience, Play, PlayId, Repeat, Sound};
 use crate::audio::clip::Clip;
-use crate::audio::codec::Codec;
 use crate::audio::tone::{Tone, TonePlan};
 use crate::audio::{FRAME_LEN, Frame, SILENCE};
+use crate::codec::Codec;
 
 /// One play list and how far it has come.
 #[derive(Debug)]

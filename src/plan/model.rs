@@ -16,6 +16,7 @@ use super::pattern::Pattern;
 use super::queue::Queue;
 use super::read::{Surroundings, read};
 use super::trunk::{CallerId, Transport, Trunk};
+use crate::codec::Codec;
 use crate::finding::{Finding, Source};
 use crate::ids::{DialplanName, HoursName, Language, QueueName, SkillName, TrunkName};
 use crate::number::{Home, Number};
@@ -106,14 +107,6 @@ pub struct Media {
     pub rtp_timeout_s: Seconds,
     /// Codecs in our order of preference. Default PCMA, PCMU.
     pub codecs: Vec<Codec>,
-}
-
-/// A codec we offer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Codec {
-    Pcma,
-    Pcmu,
 }
 
 /// `[http]`
@@ -320,18 +313,6 @@ impl Dialer {
             Dialer::Supervisor => "supervisor",
             Dialer::Admin => "admin",
             Dialer::Dialplan => "dialplan",
-        }
-    }
-}
-
-impl Codec {
-    pub const ALL: [Codec; 2] = [Codec::Pcma, Codec::Pcmu];
-
-    /// The name in SDP (RFC 3551 table 4).
-    pub fn word(self) -> &'static str {
-        match self {
-            Codec::Pcma => "PCMA",
-            Codec::Pcmu => "PCMU",
         }
     }
 }

@@ -8,14 +8,15 @@ use super::check;
 use super::hours::Zone;
 use super::keys::{Document, Places, Reader, Table, parse_toml};
 use super::model::{
-    AgentRules, CallerRules, Codec, Dialer, Digest, Emergency, Http, InboundNumber, Limits, Listener, Media,
-    OutboundRoute, Plan, Recording, Sip, Store, TierPriority,
+    AgentRules, CallerRules, Dialer, Digest, Emergency, Http, InboundNumber, Limits, Listener, Media, OutboundRoute,
+    Plan, Recording, Sip, Store, TierPriority,
 };
 use super::pattern::Pattern;
 use super::read_hours::{read_hours, zone};
 use super::read_queue::read_queues;
 use super::read_trunk::{caller_id, read_trunks};
 use super::trunk::Transport;
+use crate::codec::Codec;
 use crate::finding::{Finding, Severity, Source};
 use crate::ids::{DialplanName, HoursName, Language, PromptName, TrunkName};
 use crate::limits;
@@ -224,7 +225,7 @@ fn parse_listener(text: &str) -> Result<Listener, String> {
 }
 
 fn read_media(table: &Table<'_>) -> Media {
-    let codecs: Vec<(&str, Codec)> = Codec::ALL.iter().map(|codec| (codec.word(), *codec)).collect();
+    let codecs: Vec<(&str, Codec)> = Codec::ALL.iter().map(|codec| (codec.name(), *codec)).collect();
     let port = |key, default: u16| {
         u16::try_from(table.integer(key, u32::from(default), 1_024..=65_535)).expect("the range is one of ports")
     };

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::keys::Table;
-use super::model::Codec;
 use super::read::{Surroundings, choices};
 use super::trunk::{CallerId, Credentials, Host, Peer, Registration, Secret, Transport, Trunk};
+use crate::codec::Codec;
 use crate::ids::TrunkName;
 use crate::number::{Home, Number, NumberFormat};
 
@@ -47,7 +47,7 @@ fn read_trunk(
     let transports = [("udp", Transport::Udp), ("tcp", Transport::Tcp)];
     let formats =
         [("e164", NumberFormat::E164), ("digits", NumberFormat::Digits), ("national", NumberFormat::National)];
-    let known: Vec<(&str, Codec)> = Codec::ALL.iter().map(|codec| (codec.word(), *codec)).collect();
+    let known: Vec<(&str, Codec)> = Codec::ALL.iter().map(|codec| (codec.name(), *codec)).collect();
     Trunk {
         peers: peers.iter().filter_map(|word| table.parse_word("match", word, peer_mend, str::parse::<Peer>)).collect(),
         transport: table.choice("transport", &transports, Transport::Udp),

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use super::model::{Codec, Seconds};
+use super::model::Seconds;
+use crate::codec::Codec;
 use crate::ids::TrunkName;
 use crate::number::{Number, NumberFormat};
 

@@ -357,10 +357,10 @@ mod tests {
 
     use super::*;
     use crate::audio::clip::Clip;
-    use crate::audio::codec::Codec;
     use crate::audio::goertzel::amplitude;
     use crate::audio::tone::{sines, sines_at};
     use crate::audio::wav::read_recording;
+    use crate::codec::Codec;
     use crate::ids::RecordingId;
     use crate::media::*;
     use crate::rtp::RtpHeader;

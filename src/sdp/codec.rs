@@ -1,43 +1,8 @@
-//! The audio codecs we negotiate, and how each stands in a session description (RFC 3551 Table 4).
+//! How a codec is named in a session description (RFC 8866 §6.6, RFC 3551 Table 4).
 
-/// One codec. More are added as variants; everything else asks the methods.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Codec {
-    Pcmu,
-    Pcma,
-}
+use crate::codec::Codec;
 
 impl Codec {
-    /// Every codec, in the order we like them by default.
-    pub const ALL: [Codec; 2] = [Codec::Pcmu, Codec::Pcma];
-
-    /// The encoding name of `a=rtpmap`.
-    pub const fn encoding(self) -> &'static str {
-        match self {
-            Codec::Pcmu => "PCMU",
-            Codec::Pcma => "PCMA",
-        }
-    }
-
-    /// RTP clock, Hz.
-    pub const fn clock_rate(self) -> u32 {
-        match self {
-            Codec::Pcmu | Codec::Pcma => 8_000,
-        }
-    }
-
-    pub const fn channels(self) -> u8 {
-        1
-    }
-
-    /// The payload type that needs no `a=rtpmap`, where the codec has one.
-    pub const fn static_payload_type(self) -> Option<u8> {
-        match self {
-            Codec::Pcmu => Some(0),
-            Codec::Pcma => Some(8),
-        }
-    }
-
     /// The codec that an `a=rtpmap` value's second half names: `PCMA/8000`, `opus/48000/2`. Case does not matter.
     pub fn from_rtpmap(mapping: &str) -> Option<Codec> {
         let mut parts = mapping.split('/');
@@ -45,7 +10,7 @@ impl Codec {
         let clock_rate: u32 = parts.next()?.parse().ok()?;
         let channels: u8 = parts.next().map_or(Ok(1), str::parse).ok()?;
         Codec::ALL.into_iter().find(|codec| {
-            codec.encoding().eq_ignore_ascii_case(encoding)
+            codec.name().eq_ignore_ascii_case(encoding)
                 && codec.clock_rate() == clock_rate
                 && codec.channels() == channels
         })
@@ -53,7 +18,7 @@ impl Codec {
 
     /// The codec a payload type means where no `a=rtpmap` says otherwise.
     pub fn from_static(payload_type: u8) -> Option<Codec> {
-        Codec::ALL.into_iter().find(|codec| codec.static_payload_type() == Some(payload_type))
+        Codec::ALL.into_iter().find(|codec| codec.static_payload_type() == payload_type)
     }
 }
 

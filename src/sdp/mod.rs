@@ -7,7 +7,6 @@ mod description;
 mod negotiate;
 mod parse;
 
-pub use codec::Codec;
 pub use description::{Attribute, Connection, Direction, Media, Origin, SessionDescription};
 pub use negotiate::{AudioSession, AudioStream, LocalMedia, NotAcceptable, PayloadTypes};
 pub use parse::Unreadable;

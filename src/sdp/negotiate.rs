@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::codec::Codec;
 use super::description::{Attribute, Connection, Direction, Media, Origin, SessionDescription};
+use crate::codec::Codec;
 
 /// The negotiating end of one leg: remembers what it said last, so that a later description keeps its `m=` lines and
 /// raises the version of its `o=` line exactly when something changed (RFC 3264 §8).
@@ -137,7 +137,7 @@ impl AudioSession {
         let running = self.stream.clone();
         // A running stream keeps its numbers (RFC 3264 §8.3.2) and offers its codec first.
         let mut codecs: Vec<(Codec, u8)> =
-            self.codecs.iter().filter_map(|codec| Some((*codec, codec.static_payload_type()?))).collect();
+            self.codecs.iter().map(|codec| (*codec, codec.static_payload_type())).collect();
         if let Some(stream) = &running {
             codecs.retain(|(codec, _)| *codec != stream.codec);
             codecs.insert(0, (stream.codec, stream.payload_type.receive));
@@ -317,8 +317,7 @@ fn audio(
     let mut attributes = Vec::new();
     for (codec, number) in codecs {
         formats.push(number.to_string());
-        attributes
-            .push(Attribute::with("rtpmap", format_args!("{number} {}/{}", codec.encoding(), codec.clock_rate())));
+        attributes.push(Attribute::with("rtpmap", format_args!("{number} {}/{}", codec.name(), codec.clock_rate())));
     }
     if let Some(number) = telephone_event {
         formats.push(number.to_string());

@@ -320,7 +320,7 @@ mod tests {
 
     use super::*;
     use crate::audio::clip::Clip;
-    use crate::audio::codec::Codec;
+    use crate::codec::Codec;
     use crate::media::{Direction, Formats, Remote};
 
     const ROOM: RoomId = RoomId(1);

@@ -11,8 +11,9 @@ use super::dialog::Identity;
 use super::digest::{Credentials, Login};
 use super::endpoint::{AnswerPlan, Endpoint, EndpointSettings, MediaPorts, Order, Outcome, PhoneError, UserAgent};
 use super::exchange::Datagram;
-pub use super::report::{CallKey, Codec, EndedBy, Ending, MediaPath, PhoneReport, Ringing};
+pub use super::report::{CallKey, EndedBy, Ending, MediaPath, PhoneReport, Ringing};
 use super::rsip_wire::{Draft, Method, Received, SipUri};
+use crate::codec::Codec;
 use crate::limits;
 use crate::time::Time;
 

@@ -5,6 +5,7 @@ use core::fmt;
 use std::net::SocketAddr;
 
 use super::rsip_wire::WireError;
+use crate::codec::Codec;
 
 /// One call of one phone or trunk, in the order it made or took them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,30 +87,6 @@ pub enum EndedBy {
 pub struct Ending {
     pub status: u16,
     pub by: EndedBy,
-}
-
-/// A payload format of RFC 3551 §6 that simulated phones speak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Codec {
-    Pcmu,
-    Pcma,
-}
-
-impl Codec {
-    /// The static payload type.
-    pub const fn payload_type(self) -> u8 {
-        match self {
-            Codec::Pcmu => 0,
-            Codec::Pcma => 8,
-        }
-    }
-
-    pub const fn name(self) -> &'static str {
-        match self {
-            Codec::Pcmu => "PCMU",
-            Codec::Pcma => "PCMA",
-        }
-    }
 }
 
 /// Where a call's media goes, and in which format.

@@ -4,7 +4,8 @@
 use core::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
-use super::report::{Codec, MediaPath};
+use super::report::MediaPath;
+use crate::codec::Codec;
 
 /// Which way media flows, seen from whoever wrote the description.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +77,8 @@ impl Session {
     pub fn write(&self) -> String {
         let (ip, port) = (self.address.ip(), self.address.port());
         let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
-        let mut formats: Vec<String> = self.codecs.iter().map(|codec| codec.payload_type().to_string()).collect();
+        let mut formats: Vec<String> =
+            self.codecs.iter().map(|codec| codec.static_payload_type().to_string()).collect();
         formats.extend(self.event_payload_type.map(|payload_type| payload_type.to_string()));
         let mut text = format!(
             "v=0\r\no=- {} {} IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP {}\r\n",
@@ -86,7 +88,7 @@ impl Session {
         );
         for codec in &self.codecs {
             // Writing to a String cannot fail.
-            let _ = write!(text, "a=rtpmap:{} {}/8000\r\n", codec.payload_type(), codec.name());
+            let _ = write!(text, "a=rtpmap:{} {}/8000\r\n", codec.static_payload_type(), codec.name());
         }
         if let Some(payload_type) = self.event_payload_type {
             let _ = write!(text, "a=rtpmap:{payload_type} telephone-event/8000\r\na=fmtp:{payload_type} 0-15\r\n");
@@ -226,8 +228,9 @@ impl Reader {
     fn finish(self) -> Result<Session, SessionError> {
         let port = self.audio_port.ok_or(SessionError::NoAudio)?;
         let ip = self.audio_ip.or(self.session_ip).ok_or(SessionError::NoAddress)?;
-        let codec =
-            |payload_type: &u8| [Codec::Pcmu, Codec::Pcma].into_iter().find(|c| c.payload_type() == *payload_type);
+        let codec = |payload_type: &u8| {
+            [Codec::Pcmu, Codec::Pcma].into_iter().find(|c| c.static_payload_type() == *payload_type)
+        };
         Ok(Session {
             id: self.id,
             version: self.version,

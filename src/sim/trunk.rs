@@ -9,8 +9,9 @@ use super::dialog::Identity;
 use super::digest::{Admission, Algorithm, Credentials, Gate, Login};
 use super::endpoint::{AnswerPlan, Endpoint, EndpointSettings, MediaPorts, Order, Outcome, PhoneError, UserAgent};
 use super::exchange::{Datagram, IncomingKey};
-use super::report::{CallKey, Codec, PhoneReport};
+use super::report::{CallKey, PhoneReport};
 use super::rsip_wire::{Received, SipUri};
+use crate::codec::Codec;
 use crate::limits;
 use crate::time::Time;
 

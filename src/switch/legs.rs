@@ -3,10 +3,10 @@
 use core::time::Duration;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::audio::codec::Codec as AudioCodec;
 use crate::audio::tone::{Tone, TonePlan};
 use crate::call::leg::{Leg, LegMedia, LegState, Playing, Purpose, media_stats};
 use crate::cause::{Cause, Party, What};
+use crate::codec::Codec;
 use crate::event::{Address, Fact, MediaStats, OfferOutcome, Role};
 use crate::ids::{AccountName, AgentName, CallId, LegId};
 use crate::media::{
@@ -14,9 +14,9 @@ use crate::media::{
     PortId, PortStats, Remote, Repeat, Sound,
 };
 use crate::number::Number;
-use crate::plan::model::{Codec as PlanCodec, Dialer};
+use crate::plan::model::Dialer;
 use crate::plan::trunk::{CallerId, HostName, Trunk};
-use crate::sdp::{AudioSession, AudioStream, Codec as SdpCodec, Direction, LocalMedia, SessionDescription};
+use crate::sdp::{AudioSession, AudioStream, Direction, LocalMedia, SessionDescription};
 use crate::sip::Uri;
 use crate::sip::event::{EndReason, Ending, Failure, SessionId, UaEvent};
 use crate::sip::invite::{Credentials, Invite, Party as SipParty, Target};
@@ -83,17 +83,11 @@ impl Switch {
     // -- media -------------------------------------------------------------------------------------------------------
 
     /// Codecs for a leg, most wanted first: the trunk's own list, else the plan's.
-    pub(super) fn codecs(&self, address: &Address) -> Vec<SdpCodec> {
+    pub(super) fn codecs(&self, address: &Address) -> Vec<Codec> {
         let plan = &self.edition.plan;
         let own = address.trunk.as_ref().and_then(|trunk| plan.trunks.get(trunk)).map(|trunk| &trunk.codecs);
         let wanted = own.filter(|codecs| !codecs.is_empty()).unwrap_or(&plan.media.codecs);
-        wanted
-            .iter()
-            .map(|codec| match codec {
-                PlanCodec::Pcma => SdpCodec::Pcma,
-                PlanCodec::Pcmu => SdpCodec::Pcmu,
-            })
-            .collect()
+        wanted.clone()
     }
 
     /// A port pair of this engine on the address that faces `listener`, advertised for `peer`.
@@ -102,7 +96,7 @@ impl Switch {
         engine: EngineId,
         listener: IpAddr,
         peer: IpAddr,
-        codecs: &[SdpCodec],
+        codecs: &[Codec],
     ) -> Option<LegMedia> {
         let port = self.ports.lease(self.now, engine)?;
         let plan = &self.edition.plan;
@@ -798,11 +792,8 @@ fn reason_header(cause: Cause) -> Option<&'static str> {
 }
 
 fn formats(stream: Option<&AudioStream>) -> Formats {
-    let Some(stream) = stream else { return Formats::only(AudioCodec::Pcma, Some(101)) };
-    let codec = match stream.codec {
-        SdpCodec::Pcmu => AudioCodec::Pcmu,
-        SdpCodec::Pcma => AudioCodec::Pcma,
-    };
+    let Some(stream) = stream else { return Formats::only(Codec::Pcma, Some(101)) };
+    let codec = stream.codec;
     Formats {
         send: PayloadFormat { payload_type: stream.payload_type.send, codec },
         receive: vec![PayloadFormat { payload_type: stream.payload_type.receive, codec }],

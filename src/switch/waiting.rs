@@ -27,7 +27,7 @@ impl Switch {
         let entry = CallEntry {
             caller: (!call.from.number.is_empty()).then(|| Arc::from(call.from.number.as_str())),
             clock: call.queue_clock,
-            tier: tier_of(&call.card.tier),
+            tier: call.card.tier.parse().ok(),
             points,
             requires: requires.and_then(|text| Expression::parse(text).ok()),
             language: Some(call.language.clone()),
@@ -383,16 +383,6 @@ impl Switch {
 
 /// Announcements that may wait behind one that is being spoken; a caller is never talked at for minutes.
 const MOST_PENDING: usize = 2;
-
-fn tier_of(code: &str) -> Option<acd::Tier> {
-    match code {
-        "platinum" => Some(acd::Tier::Platinum),
-        "gold" => Some(acd::Tier::Gold),
-        "iron" => Some(acd::Tier::Iron),
-        "lead" => Some(acd::Tier::Lead),
-        _ => None,
-    }
-}
 
 /// The reason as the desktop shows it: the agent's own, or a system word with a colon, which no own reason has.
 fn not_ready_word(reason: &acd::NotReady) -> String {

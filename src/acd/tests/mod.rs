@@ -11,6 +11,7 @@ use core::time::Duration;
 
 use super::*;
 use crate::ids::{AgentName, CallId};
+use crate::tier::Tier;
 use crate::time::Time;
 
 /// A house under test. After every input the invariants are checked, and outputs are kept until asked for.

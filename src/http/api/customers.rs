@@ -15,7 +15,7 @@ use super::{Json, Page, Query, page_size};
 use crate::command::{Actor, Done, Order};
 use crate::crm::customer::PersonName;
 use crate::crm::customer_table::{CustomerImport, export_csv, export_json, import_csv, import_json};
-use crate::crm::{Customer, Directory, Interaction, Phone, Salutation, Tier};
+use crate::crm::{Customer, Directory, Interaction, Phone, Salutation};
 use crate::event::RecordKind;
 use crate::finding::{Finding, Source};
 use crate::http::auth::guard::Identity;
@@ -28,6 +28,7 @@ use crate::ids::{CallId, CustomerId, Language};
 use crate::limits::http as limits;
 use crate::store::View;
 use crate::store::view::key;
+use crate::tier::Tier;
 
 /// A customer's card.
 #[derive(Clone, Debug, Serialize, ToSchema)]

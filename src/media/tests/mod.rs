@@ -15,10 +15,10 @@ mod wire;
 
 use super::*;
 use crate::audio::clip::Clip;
-use crate::audio::codec::Codec;
 use crate::audio::goertzel::{KeyDetector, amplitude};
 use crate::audio::level::level_dbov;
 use crate::audio::tone::{Tone, TonePlan, sines, sines_at};
+use crate::codec::Codec;
 use crate::ids::{RecordingId, SecretSource};
 use crate::limits::media::{DATAGRAM_BYTES, FORMATS_PER_PORT, ROOMS_PER_ENGINE, SLOTS_PER_ROOM, SOUNDS_PER_PLAY};
 use crate::rtp::rtcp::{self, Report, ReportBlock, RtcpPacket};

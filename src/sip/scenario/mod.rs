@@ -26,8 +26,9 @@ use super::header::Name;
 use super::invite::{Invite, Party, Target};
 use super::transaction::timer::Timers;
 use super::{Message, Method};
+use crate::codec::Codec;
 use crate::ids::SecretSource;
-use crate::sdp::{AudioSession, Codec, Direction, LocalMedia, SessionDescription};
+use crate::sdp::{AudioSession, Direction, LocalMedia, SessionDescription};
 use crate::time::Time;
 
 /// The network and everybody on it.
