@@ -121,7 +121,7 @@ impl Acd {
             }
             let mut staff = Staff::default();
             let signed_in = self.agents.values().filter(|agent| agent.signed_in);
-            signed_in.filter_map(|agent| queue.belongs(&agent.entry)).for_each(|belongs| staff.count(belongs, true));
+            signed_in.filter_map(|agent| agent.membership(index)).for_each(|belongs| staff.count(belongs, true));
             if staff != queue.staff {
                 found.push(Violation::StaffDisagrees { queue: name() });
             }

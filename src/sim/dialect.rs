@@ -165,7 +165,7 @@ mod tests {
     const INVITE: &str = "INVITE sip:95539@127.0.1.1:5060 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.3.3:5060;branch=z9hG4bK1\r\n\
         From: <sip:desk-1@centre.example>;tag=1\r\nTo: <sip:95539@centre.example>\r\nCall-ID: c@127.0.3.3\r\n\
         CSeq: 1 INVITE\r\nContact: <sip:desk-1@127.0.3.3:5060>\r\nContent-Type: application/sdp\r\n\
-        Content-Length: 29\r\n\r\nc=IN IP4 127.0.3.3\r\na=sendrecv";
+        Content-Length: 30\r\n\r\nc=IN IP4 127.0.3.3\r\na=sendrecv";
 
     fn dialect() -> Dialect {
         Dialect { ipv6: true, compact: true, tcp: true, dotted: true }
@@ -184,7 +184,7 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("m: <sip:desk.1@[fd00::3:3]:5060;transport=tcp>\r\n"), "{text}");
-        assert!(text.ends_with("l: 29\r\n\r\nc=IN IP6 fd00::3:3\r\na=sendrecv"), "{text}");
+        assert!(text.ends_with("l: 30\r\n\r\nc=IN IP6 fd00::3:3\r\na=sendrecv"), "{text}");
         let read = Message::parse(wire.into()).unwrap();
         assert_eq!(read.verdict(), crate::sip::Verdict::Accept);
     }

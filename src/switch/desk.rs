@@ -20,6 +20,7 @@ use super::input::CommandId;
 use super::legs::DialTo;
 use super::roster::Roster;
 use super::talk::Destination;
+use super::timer::Timer;
 use super::{Effect, Switch};
 
 type Outcome = Result<Option<CallId>, Refusal>;
@@ -92,6 +93,8 @@ impl Switch {
             self.desks.leave(agent);
             return Err(refused_by_acd(refusal));
         }
+        // Whoever signs in is there, by whatever way: a desktop lost before that is lost to an earlier shift.
+        self.unlinked.remove(agent);
         self.emit(None, Fact::AgentSignedIn { agent: agent.clone(), account: account.clone() });
         let legs = self.live_legs_at(account);
         let _ = self.acd.handle_live_legs(self.now, agent, legs);
@@ -104,8 +107,11 @@ impl Switch {
         Ok(None)
     }
 
+    /// The phone the agent leaves may still talk: from here on that is nobody's business, and nobody is told of it.
     fn unseat(&mut self, agent: &AgentName) {
         if self.desks.leave(agent).is_some() {
+            // Refused only where the agent is off the roster, who then has no state either.
+            let _ = self.acd.handle_live_legs(self.now, agent, 0);
             self.emit(None, Fact::AgentSignedOut { agent: agent.clone() });
         }
     }
@@ -281,6 +287,8 @@ impl Switch {
         call.accepted = self.emit(Some(id), accepted);
         call.durable = true;
         self.counts.accepted += 1;
+        let longest = call.edition.plan.sip.ring_max_s.span();
+        self.timers.set(self.now + longest, Timer::Ring(id, leg));
         self.calls.insert(id, call);
         Ok(id)
     }

@@ -342,13 +342,12 @@ impl Switch {
     }
 }
 
-/// How an unanswered offer ended, by what the agent's phone did.
+/// How an unanswered offer ended, by what the agent's phone did, or by what befell its leg.
 fn outcome_of(cause: Cause) -> OfferOutcome {
     match cause.what {
         What::Busy => OfferOutcome::Busy,
         What::Declined => OfferOutcome::Declined,
         What::NoAnswer => OfferOutcome::NoAnswer,
-        _ if cause.by == party_of(crate::event::Role::Agent) => OfferOutcome::Unreachable,
-        _ => OfferOutcome::Withdrawn,
+        _ => OfferOutcome::Unreachable,
     }
 }

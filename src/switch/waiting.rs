@@ -33,13 +33,16 @@ impl Switch {
             language: Some(call.language.clone()),
             ..CallEntry::new(call.id, queue.clone())
         };
-        call.stage = Stage::Waiting { queue: queue.clone(), pending: VecDeque::new() };
-        call.waiting_since = self.now;
-        call.queue_clock.get_or_insert(self.now);
         match self.acd.handle_call_enters(self.now, entry) {
-            Ok(Entered::Waits { queue, .. }) => self.on_waiting(call, queue),
-            // The ACD says what is to be done by its output.
-            Ok(Entered::Overflowed(_)) => {}
+            Ok(entered) => {
+                call.waiting_since = self.now;
+                call.queue_clock.get_or_insert(self.now);
+                match entered {
+                    Entered::Waits { queue: in_queue, .. } if in_queue == *queue => self.on_waiting(call, in_queue),
+                    // Overflow took it on at once: it has passed through this queue, and the outputs tell the rest.
+                    Entered::Waits { .. } | Entered::Overflowed(_) => self.on_entered(call, queue.clone()),
+                }
+            }
             Err(refusal) => {
                 let end = match refusal {
                     acd::Refusal::QueueFull(_) | acd::Refusal::TooManyCalls => QueueEnd::Full,
@@ -51,15 +54,20 @@ impl Switch {
         }
     }
 
-    /// The caller waits: the record says so, and there is music.
-    fn on_waiting(&mut self, call: &mut Call, queue: QueueName) {
+    /// The record says that the caller is in this queue, if only to pass through it.
+    fn on_entered(&mut self, call: &mut Call, queue: QueueName) {
         call.stage = Stage::Waiting { queue: queue.clone(), pending: VecDeque::new() };
         let standing = self.acd.waiting(self.now, &queue);
         let place = standing.iter().find(|view| view.call == call.id);
         let position = place.map_or(0, |view| view.position);
         let priority = place.map_or(0, |view| points(view.priority));
         let tier = call.card.tier.clone();
-        self.emit(Some(call.id), Fact::QueueEntered { queue: queue.clone(), priority, tier, position });
+        self.emit(Some(call.id), Fact::QueueEntered { queue, priority, tier, position });
+    }
+
+    /// The caller waits: the record says so, and there is music.
+    fn on_waiting(&mut self, call: &mut Call, queue: QueueName) {
+        self.on_entered(call, queue.clone());
         self.answer_caller(call);
         let greeting = call.edition.plan.queues.get(&queue).and_then(|queue| queue.announcements.greeting.clone());
         match greeting {
@@ -204,12 +212,7 @@ impl Switch {
                 self.with_call(call, |switch, call| switch.on_overflow(call, queue, why, action));
             }
             Output::Moved { call, from, to } => {
-                self.with_call(call, |switch, call| {
-                    let waited_ms = switch.waited_ms(call);
-                    switch.emit(Some(call.id), Fact::QueueLeft { queue: from, exit: QueueExit::Moved, waited_ms });
-                    call.waiting_since = switch.now;
-                    switch.on_waiting(call, to);
-                });
+                self.with_call(call, |switch, call| switch.on_moved(call, from, to));
             }
             Output::QueueFigures { .. } => {}
         }
@@ -305,7 +308,27 @@ impl Switch {
         self.record_talk(call, &queue, leg);
     }
 
+    /// In another queue now, by a supervisor or by overflow; only passing where that one overflows as well.
+    fn on_moved(&mut self, call: &mut Call, from: QueueName, to: QueueName) {
+        // The caller may have hung up since.
+        if !call.is_waiting() {
+            return;
+        }
+        let waited_ms = self.waited_ms(call);
+        self.emit(Some(call.id), Fact::QueueLeft { queue: from, exit: QueueExit::Moved, waited_ms });
+        call.waiting_since = self.now;
+        if self.acd.waiting(self.now, &to).iter().any(|view| view.call == call.id) {
+            self.on_waiting(call, to);
+        } else {
+            self.on_entered(call, to);
+        }
+    }
+
     fn on_overflow(&mut self, call: &mut Call, queue: QueueName, why: acd::OverflowWhy, action: acd::Action) {
+        // The caller may have hung up since.
+        if !call.is_waiting() {
+            return;
+        }
         let why = serde_json::to_value(why).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
         let to = match &action {
             acd::Action::Queue(queue) => format!("queue:{queue}"),
