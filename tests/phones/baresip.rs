@@ -1,7 +1,7 @@
 //! A baresip phone: registers, calls, is called; driven over its control connection, heard by what it recorded.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -11,17 +11,16 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::child::{Running, patiently};
-use super::place::{CENTRE, Place};
+use super::place::{CENTRE, Party, Place};
 use super::sound::{Sound, write_tone};
 
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(15);
-const CONTROL_PORT: u16 = 4_444;
 
 /// How a phone is set up.
 #[derive(Clone, Copy)]
 pub struct Setup<'a> {
-    /// The last number of its address.
+    /// Its number in the place, from 10.
     pub party: u8,
     pub account: &'a str,
     pub password: &'a str,
@@ -55,8 +54,8 @@ impl Phone {
         std::fs::create_dir_all(&recordings).expect("the test's folder takes a folder");
         let microphone = folder.join("microphone.wav");
         write_tone(&microphone, setup.hz, 120.0);
-        let address = place.address(setup.party);
-        let config = config(address, &microphone.to_string_lossy(), &recordings.to_string_lossy());
+        let party = place.party(setup.party);
+        let config = config(party, &microphone.to_string_lossy(), &recordings.to_string_lossy());
         let centre = place.address(CENTRE);
         let Setup { account, password, transport, .. } = setup;
         let mode = if setup.answers { "auto" } else { "manual" };
@@ -72,7 +71,7 @@ impl Phone {
         let mut command = Command::new("baresip");
         command.args(["-4", "-v", "-f"]).arg(&folder);
         let running = Running::start(&mut command, &folder.join("log"));
-        let connect = || TcpStream::connect((address, CONTROL_PORT)).ok();
+        let connect = || TcpStream::connect((party.address, party.control_port())).ok();
         let control = patiently(PATIENCE, connect).unwrap_or_else(|| panic!("baresip: {}", running.said()));
         let told = Arc::new(Mutex::new(Vec::new()));
         listen(control.try_clone().expect("a socket can be shared"), told.clone());
@@ -165,24 +164,26 @@ fn netstring(bytes: &[u8]) -> Option<(&[u8], usize)> {
     (bytes.len() > end).then(|| (&bytes[colon + 1..end], end + 1))
 }
 
-fn config(address: Ipv4Addr, microphone: &str, recordings: &str) -> String {
+fn config(party: Party, microphone: &str, recordings: &str) -> String {
+    let (address, sip, control, (first, last)) =
+        (party.address, party.sip_port(), party.control_port(), party.rtp_ports());
     let modules: String =
         ["g711", "aufile", "aubridge", "sndfile", "uuid"].iter().map(|name| format!("module {name}.so\n")).collect();
     format!(
-        "sip_listen {address}:5060\n\
+        "sip_listen {address}:{sip}\n\
          call_local_timeout 60\n\
          call_max_calls 4\n\
          audio_player aubridge,speaker\n\
          audio_source aufile,{microphone}\n\
          audio_alert aubridge,bell\n\
          ausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\n\
-         rtp_ports 10000-10100\n\
+         rtp_ports {first}-{last}\n\
          net_interface {address}\n\
          module_path /usr/lib/baresip/modules\n\
          {modules}\
          module_tmp account.so\n\
          module_app contact.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n\
-         ctrl_tcp_listen {address}:{CONTROL_PORT}\n\
+         ctrl_tcp_listen {address}:{control}\n\
          snd_path {recordings}\n"
     )
 }

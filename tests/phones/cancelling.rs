@@ -34,7 +34,7 @@ fn a_caller_who_cancels_while_a_phone_rings_stops_the_ringing() {
     assert_eq!(records[0].cause.map(|cause| (cause.what, cause.status)), Some((What::Abandoned, Some(487))));
     assert_eq!(records[0].answered, None);
     let wire = capture.stop();
-    let (a, b, us) = (place.address(ALICE.party), place.address(BOB.party), place.address(CENTRE));
+    let (a, b, us) = (place.party(ALICE.party), place.party(BOB.party), place.party(CENTRE));
     for ladder in [wire.ladder(a, us), wire.ladder(us, b)] {
         let end = &ladder[ladder.len() - 4..];
         assert_eq!(end, ["CANCEL", "200", "487", "ACK"], "{ladder:?}");
@@ -58,7 +58,7 @@ fn a_caller_who_cancels_before_any_ringing_is_let_go() {
     let records = centre.records(1);
     assert!(records[0].cause.is_some_and(|cause| matches!(cause.what, What::Abandoned | What::Hangup)));
     let wire = capture.stop();
-    let ladder = wire.ladder(place.address(ALICE.party), place.address(CENTRE));
+    let ladder = wire.ladder(place.party(ALICE.party), place.party(CENTRE));
     assert!(ladder.contains(&"CANCEL".to_owned()) || ladder.contains(&"BYE".to_owned()), "{ladder:?}");
 }
 
@@ -125,6 +125,6 @@ fn a_caller_who_hangs_up_while_the_agent_rings_stops_the_ringing_and_frees_the_a
         .collect();
     assert_eq!(states.last(), Some(&strowger::event::AgentState::Ready), "{states:?}");
     let wire = capture.stop();
-    let ladder = wire.ladder(place.address(CENTRE), place.address(ALICE.party));
+    let ladder = wire.ladder(place.party(CENTRE), place.party(ALICE.party));
     assert_eq!(ladder[ladder.len() - 4..], ["CANCEL", "200", "487", "ACK"], "{ladder:?}");
 }

@@ -12,7 +12,7 @@ use strowger::audio::g711::{decode_alaw, decode_ulaw};
 use webrtc_util::marshal::Unmarshal;
 
 use super::child::{Running, patiently};
-use super::place::Place;
+use super::place::{Party, Place};
 use super::sound::Sound;
 
 /// A running capture of a place's packets.
@@ -25,8 +25,8 @@ pub struct Capture {
 #[derive(Clone, Debug)]
 pub struct SipMessage {
     pub at: SystemTime,
-    pub from: Ipv4Addr,
-    pub to: Ipv4Addr,
+    pub from: (Ipv4Addr, u16),
+    pub to: (Ipv4Addr, u16),
     pub tcp: bool,
     /// `INVITE`, `180`…
     pub what: String,
@@ -38,8 +38,8 @@ pub struct SipMessage {
 /// An RTP stream as tshark counted it.
 #[derive(Clone, Debug)]
 pub struct Stream {
-    pub from: Ipv4Addr,
-    pub to: Ipv4Addr,
+    pub from: (Ipv4Addr, u16),
+    pub to: (Ipv4Addr, u16),
     pub packets: u32,
     pub lost: i32,
 }
@@ -75,8 +75,8 @@ impl Capture {
 
 impl Captured {
     /// Messages between two parties, in order, as `INVITE`, `100`, `180`…; repeats are left out.
-    pub fn ladder(&self, one: Ipv4Addr, other: Ipv4Addr) -> Vec<String> {
-        let between = |m: &&SipMessage| (m.from == one && m.to == other) || (m.from == other && m.to == one);
+    pub fn ladder(&self, one: Party, other: Party) -> Vec<String> {
+        let between = |m: &&SipMessage| is_from_to(m.from, m.to, one, other) || is_from_to(m.from, m.to, other, one);
         let mut ladder: Vec<String> = Vec::new();
         let mut seen: Vec<(String, String, String)> = Vec::new();
         for message in self.sip.iter().filter(between) {
@@ -90,9 +90,9 @@ impl Captured {
     }
 
     /// The first message of a kind from one party to another.
-    pub fn first(&self, what: &str, from: Ipv4Addr, to: Ipv4Addr) -> &SipMessage {
-        let found = self.sip.iter().find(|m| m.what == what && m.from == from && m.to == to);
-        found.unwrap_or_else(|| panic!("no {what} from {from} to {to} in {:#?}", self.sip))
+    pub fn first(&self, what: &str, from: Party, to: Party) -> &SipMessage {
+        let found = self.sip.iter().find(|m| m.what == what && is_from_to(m.from, m.to, from, to));
+        found.unwrap_or_else(|| panic!("no {what} from {from:?} to {to:?} in {:#?}", self.sip))
     }
 
     /// RTP streams by tshark's count.
@@ -102,17 +102,17 @@ impl Captured {
     }
 
     /// The RTP between two parties: packets and the share that tshark misses.
-    pub fn expect_clean_stream(&self, from: Ipv4Addr, to: Ipv4Addr, packets: u32) {
+    pub fn expect_clean_stream(&self, from: Party, to: Party, packets: u32) {
         let streams = self.streams();
-        let between: Vec<&Stream> = streams.iter().filter(|s| s.from == from && s.to == to).collect();
+        let between: Vec<&Stream> = streams.iter().filter(|s| is_from_to(s.from, s.to, from, to)).collect();
         let sent: u32 = between.iter().map(|s| s.packets).sum();
         let lost: i32 = between.iter().map(|s| s.lost).sum();
-        assert!(sent >= packets, "{sent} packets from {from} to {to}, of {packets}: {streams:#?}");
-        assert!(lost <= i32::try_from(sent / 100).expect("fits"), "{lost} lost from {from} to {to}: {streams:#?}");
+        assert!(sent >= packets, "{sent} packets from {from:?} to {to:?}, of {packets}: {streams:#?}");
+        assert!(lost <= i32::try_from(sent / 100).expect("fits"), "{lost} lost from {from:?} to {to:?}: {streams:#?}");
     }
 
     /// Keys by RFC 4733 that one party sent another, by the end of each event.
-    pub fn keys(&self, from: Ipv4Addr, to: Ipv4Addr) -> String {
+    pub fn keys(&self, from: Party, to: Party) -> String {
         let mut keys = BTreeMap::new();
         for (at, packet) in self.rtp(from, to).into_iter().enumerate() {
             if packet.header.payload_type == 101 && packet.payload.len() >= 4 && packet.payload[1] & 0x80 != 0 {
@@ -125,7 +125,7 @@ impl Captured {
     }
 
     /// What a party heard from another, put together from its packets by their timestamps.
-    pub fn sound(&self, from: Ipv4Addr, to: Ipv4Addr) -> Sound {
+    pub fn sound(&self, from: Party, to: Party) -> Sound {
         let mut samples: Vec<i16> = Vec::new();
         for packet in self.rtp(from, to) {
             let mut frame = vec![0; packet.payload.len()];
@@ -139,21 +139,25 @@ impl Captured {
         Sound::new(samples)
     }
 
-    fn rtp(&self, from: Ipv4Addr, to: Ipv4Addr) -> Vec<Packet> {
+    fn rtp(&self, from: Party, to: Party) -> Vec<Packet> {
         let bytes = std::fs::read(&self.file).expect("the capture is there");
-        let datagrams = udp_datagrams(&bytes).into_iter().filter(|d| d.from == from && d.to == to);
+        let datagrams = udp_datagrams(&bytes).into_iter().filter(|d| is_from_to(d.from, d.to, from, to));
         // RTCP has the odd port and packet types from 200 on, which read as payload types 72 to 76.
-        let rtp =
-            datagrams.filter(|d| d.port != 5060 && d.port % 2 == 0 && d.payload.first().is_some_and(|b| b >> 6 == 2));
+        let rtp = datagrams.filter(|d| {
+            ![d.from.1, d.to.1].contains(&5_060) && d.to.1 % 2 == 0 && d.payload.first().is_some_and(|b| b >> 6 == 2)
+        });
         rtp.filter_map(|d| Packet::unmarshal(&mut bytes::Bytes::copy_from_slice(d.payload)).ok()).collect()
     }
 }
 
+/// Whether a packet's two ends are these parties.
+fn is_from_to(sender: (Ipv4Addr, u16), receiver: (Ipv4Addr, u16), from: Party, to: Party) -> bool {
+    from.is_at(sender.0, sender.1) && to.is_at(receiver.0, receiver.1)
+}
+
 struct Datagram<'a> {
-    from: Ipv4Addr,
-    to: Ipv4Addr,
-    /// The port it goes to.
-    port: u16,
+    from: (Ipv4Addr, u16),
+    to: (Ipv4Addr, u16),
     payload: &'a [u8],
 }
 
@@ -171,8 +175,9 @@ fn udp_datagrams(file: &[u8]) -> Vec<Datagram<'_>> {
             continue;
         }
         let address = |at: usize| Ipv4Addr::new(ip[at], ip[at + 1], ip[at + 2], ip[at + 3]);
-        let port = u16::from_be_bytes([ip[header + 2], ip[header + 3]]);
-        found.push(Datagram { from: address(12), to: address(16), port, payload: &ip[header + 8..] });
+        let port = |at: usize| u16::from_be_bytes([ip[header + at], ip[header + at + 1]]);
+        let (from, to) = ((address(12), port(0)), (address(16), port(2)));
+        found.push(Datagram { from, to, payload: &ip[header + 8..] });
     }
     found
 }
@@ -184,9 +189,9 @@ fn tshark(file: &std::path::Path, arguments: &[&str]) -> String {
 }
 
 fn read_sip(file: &std::path::Path) -> Vec<SipMessage> {
-    let fields = ["frame.time_epoch", "ip.src", "ip.dst", "tcp.port", "sip.Method", "sip.Status-Code", "sip.CSeq"];
+    let fields = ["frame.time_epoch", "ip.src", "ip.dst", "udp.srcport", "udp.dstport", "tcp.srcport", "tcp.dstport"];
     let mut arguments = vec!["-Y", "sip", "-T", "fields", "-E", "separator=|", "-E", "occurrence=f"];
-    for field in fields.iter().chain(&["sip.Call-ID", "sip.Retry-After"]) {
+    for field in fields.iter().chain(&["sip.Method", "sip.Status-Code", "sip.CSeq", "sip.Call-ID", "sip.Retry-After"]) {
         arguments.extend(["-e", field]);
     }
     let table = tshark(file, &arguments);
@@ -195,13 +200,19 @@ fn read_sip(file: &std::path::Path) -> Vec<SipMessage> {
 
 fn read_message(line: &str) -> Option<SipMessage> {
     let field: Vec<&str> = line.split('|').collect();
-    let [at, from, to, tcp, method, status, cseq, call_id, retry_after] = field.as_slice() else { return None };
+    let [at, from, to, udp_from, udp_to, tcp_from, tcp_to, method, status, cseq, call_id, retry_after] =
+        field.as_slice()
+    else {
+        return None;
+    };
+    let tcp = !tcp_from.is_empty();
+    let (from_port, to_port) = if tcp { (tcp_from, tcp_to) } else { (udp_from, udp_to) };
     let since = Duration::from_secs_f64(at.parse().ok()?);
     Some(SipMessage {
         at: SystemTime::UNIX_EPOCH + since,
-        from: from.parse().ok()?,
-        to: to.parse().ok()?,
-        tcp: !tcp.is_empty(),
+        from: (from.parse().ok()?, from_port.parse().ok()?),
+        to: (to.parse().ok()?, to_port.parse().ok()?),
+        tcp,
         // A response names the method of its request too.
         what: if status.is_empty() { (*method).to_owned() } else { (*status).to_owned() },
         cseq: (*cseq).to_owned(),
@@ -214,8 +225,8 @@ fn read_message(line: &str) -> Option<SipMessage> {
 fn read_stream(line: &str) -> Option<Stream> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let source = words.iter().position(|word| word.parse::<Ipv4Addr>().is_ok())?;
-    let from = words.get(source)?.parse().ok()?;
-    let to = words.get(source + 2)?.parse().ok()?;
+    let end = |at: usize| Some((words.get(at)?.parse().ok()?, words.get(at + 1)?.parse().ok()?));
+    let (from, to) = (end(source)?, end(source + 2)?);
     let ssrc = words.iter().position(|word| word.starts_with("0x"))?;
     let share = words.iter().position(|word| word.starts_with('(') && word.ends_with("%)"))?;
     let packets = words.get(share - 2).filter(|_| share - 2 > ssrc)?.parse().ok()?;

@@ -107,7 +107,7 @@ fn a_centre_told_to_stop_lets_the_call_finish_and_refuses_new_ones() {
     let remains = served.remains();
 
     let wire = capture.stop();
-    let refusal = wire.first("503", place.address(CENTRE), place.address(CARRIER));
+    let refusal = wire.first("503", place.party(CENTRE), place.party(CARRIER));
     assert!(!refusal.retry_after.is_empty(), "{refusal:?}");
     let record = remains.only_record();
     assert_eq!(record.cause.map(|cause| cause.what), Some(What::Hangup), "{record:#?}");

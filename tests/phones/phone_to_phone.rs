@@ -46,7 +46,7 @@ fn call_hold_keys_and_hang_up(test: &str, transport: &'static str) {
     assert!(record.legs.iter().all(|leg| leg.codec == "PCMU" && leg.stats.is_some()), "{record:#?}");
 
     let wire = capture.stop();
-    let (a, b, us) = (place.address(ALICE.party), place.address(BOB.party), place.address(CENTRE));
+    let (a, b, us) = (place.party(ALICE.party), place.party(BOB.party), place.party(CENTRE));
     assert!(wire.sip.iter().all(|message| message.tcp == (transport == "tcp")), "{:#?}", wire.sip);
     wire.expect_clean_stream(a, us, 200);
     wire.expect_clean_stream(us, b, 200);
@@ -107,7 +107,7 @@ fn a_phone_transfers_its_call_and_the_other_two_talk() {
 
     let wire = capture.stop();
     let (us, a, b, c) =
-        (place.address(CENTRE), place.address(ALICE.party), place.address(BOB.party), place.address(CAROL.party));
+        (place.party(CENTRE), place.party(ALICE.party), place.party(BOB.party), place.party(CAROL.party));
     let refer: Vec<_> = wire.ladder(us, b).into_iter().skip_while(|what| what != "REFER").collect();
     for step in ["REFER", "202", "NOTIFY", "BYE"] {
         assert!(refer.contains(&step.to_owned()), "{step} is missing: {refer:?}");
@@ -141,6 +141,6 @@ fn a_transfer_that_fails_gives_the_call_back() {
     bob.wait_for("CALL_CLOSED");
     assert_eq!(centre.records(1)[0].legs.len(), 2);
     let wire = capture.stop();
-    let heard = wire.sound(place.address(CENTRE), place.address(BOB.party));
+    let heard = wire.sound(place.party(CENTRE), place.party(BOB.party));
     assert_eq!(heard.order().last(), Some(&tone::ALICE), "{:?}", heard.runs());
 }

@@ -36,7 +36,7 @@ fn a_wrong_password_never_registers() {
     assert!(!registered, "{:#?}", centre.events());
     drop(phone);
     let wire = capture.stop();
-    let ladder = wire.ladder(place.address(ALICE.party), place.address(CENTRE));
+    let ladder = wire.ladder(place.party(ALICE.party), place.party(CENTRE));
     assert_eq!(ladder[..4], ["REGISTER", "401", "REGISTER", "403"], "{ladder:?}");
     assert!(!ladder.contains(&"200".to_owned()), "{ladder:?}");
 }
@@ -52,6 +52,6 @@ fn a_phone_registers_with_digest_and_leaves() {
     phone.heard();
     centre.wait_for("leave", |event| matches!(event.fact, Fact::PhoneUnregistered { .. }).then_some(()));
     let wire = capture.stop();
-    let ladder = wire.ladder(place.address(ALICE.party), place.address(CENTRE));
+    let ladder = wire.ladder(place.party(ALICE.party), place.party(CENTRE));
     assert_eq!(ladder[..4], ["REGISTER", "401", "REGISTER", "200"], "{ladder:?}");
 }

@@ -36,7 +36,7 @@ fn a_call_from_the_trunk_reaches_an_agent_is_heard_both_ways_recorded_and_kept()
     let remains = served.stop();
 
     // The desktop: the offer, with the caller's record and choice, before the phone's 180.
-    let (us, trunk, phone) = (place.address(CENTRE), place.address(CARRIER), place.address(ALICE.party));
+    let (us, trunk, phone) = (place.party(CENTRE), place.party(CARRIER), place.party(ALICE.party));
     let offer = desk.wait_for_event("call.offered");
     let call = offer.frame["items"].as_array().and_then(|items| items.iter().find(|item| item["kind"] == "call"));
     let call = call.unwrap_or_else(|| panic!("the offer shows no call: {}", offer.frame));
@@ -110,10 +110,10 @@ fn an_agent_who_does_not_answer_is_passed_over_and_the_next_one_rings() {
     assert!(centre.events().iter().any(|event| away(&event.fact)), "who does not answer is taken out");
     assert_eq!((alice.count("CALL_INCOMING"), alice.count("CALL_ESTABLISHED")), (1, 0));
     let wire = capture.stop();
-    let us = place.address(CENTRE);
-    let heard = wire.sound(us, place.address(BOB.party));
+    let us = place.party(CENTRE);
+    let heard = wire.sound(us, place.party(BOB.party));
     assert!(heard.of(tone::CALLER) > 2.0, "{:?}", heard.runs());
-    let heard = wire.sound(us, place.address(CARRIER));
+    let heard = wire.sound(us, place.party(CARRIER));
     assert!(heard.of(tone::MUSIC) > 2.0, "music while it rings: {:?}", heard.runs());
     assert_eq!(heard.order().last(), Some(&tone::BOB), "{:?}", heard.runs());
 }

@@ -76,12 +76,12 @@ fn callers_wait_with_music_hear_their_place_and_are_served_by_skill_then_priorit
     assert_eq!(by_bob, ["+8613800000004"], "{order:?}");
 
     let wire = capture.stop();
-    let heard = wire.sound(place.address(CENTRE), place.address(4));
+    let heard = wire.sound(place.party(CENTRE), place.party(4));
     let order = heard.order();
     assert!(heard.of(tone::MUSIC) > 5.0, "{:?}", heard.runs());
     assert!(order.contains(&tone::YOU_ARE_NEXT), "the place in the line is told: {:?}", heard.runs());
     assert_eq!(order.last(), Some(&tone::ALICE), "{:?}", heard.runs());
-    let heard = wire.sound(place.address(CENTRE), place.address(6));
+    let heard = wire.sound(place.party(CENTRE), place.party(6));
     assert_eq!(heard.order().last(), Some(&tone::BOB), "{:?}", heard.runs());
     drop((alice, bob));
 }
