@@ -241,9 +241,14 @@ impl Leg {
         Received { header, content, event, heard }
     }
 
+    /// What another leg sends does not reach this one for a while.
+    pub fn leave_out(&mut self) {
+        self.out.leave_out();
+    }
+
     /// Sends a packet of another leg as it is, but for its header, its payload type and its law.
     pub fn forward(&mut self, now: Time, source: PortId, packet: &[u8], received: &Received, outbox: &mut Outbox) {
-        let Some(to) = self.destination() else { return };
+        let Some(to) = self.destination() else { return self.leave_out() };
         let payload = packet.get(received.header.payload.clone()).unwrap_or_default();
         let (payload_type, ticks) = match (received.content, received.event, self.formats.telephone_event) {
             (Content::Audio(_), ..) if !self.sender.is_sending() => {
@@ -251,7 +256,7 @@ impl Leg {
             }
             (Content::Event, Some(event), Some(pt)) if !self.sender.is_sending() => (pt, u32::from(event.duration)),
             // Comfort noise was not offered by us: the listener fills the pause itself.
-            _ => return,
+            _ => return self.leave_out(),
         };
         let Some(stamp) = self.out.stamp_forwarded(now, source.0, &received.header, ticks) else { return };
         let header = self.header(stamp, payload_type);

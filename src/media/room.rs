@@ -209,7 +209,13 @@ impl Room {
         self.mixed = 0;
         let mut decoded = self.recorders.iter().fold(0, |slots, recorder| slots | recorder.hears()) & audible;
         for slot in 0..self.slots.len() {
+            let before = core::mem::replace(&mut self.feeds[slot], Feed::Nothing);
             self.feeds[slot] = self.feed_of(slot, audible, players);
+            if self.feeds[slot] != before
+                && let Some(Slot::Leg(leg)) = self.slots.get_mut(slot)
+            {
+                leg.leave_out();
+            }
             if let Feed::Mix(heard) = self.feeds[slot] {
                 decoded |= heard & !players;
                 self.mixed |= heard & players;
@@ -327,9 +333,8 @@ impl Room {
         let received = leg.receive(now, from, packet, &mut |event| sink.outputs.push_back(Output::Event(event)));
         let reachable_now = leg.destination().is_some() && !was_reachable;
         if let Some(received) = &received {
-            if pass_keys || received.event.is_none() {
-                self.forward(now, slot, source, packet, received, sink);
-            }
+            let passes = pass_keys || received.event.is_none();
+            self.forward(now, slot, source, passes.then_some(packet), received, sink);
             self.on_keys(slot, received, sink);
         }
         if reachable_now {
@@ -342,7 +347,7 @@ impl Room {
         now: Time,
         slot: usize,
         source: PortId,
-        packet: &[u8],
+        packet: Option<&[u8]>,
         received: &Received,
         sink: &mut Sink<'_>,
     ) {
@@ -350,7 +355,10 @@ impl Room {
             if let (Feed::Leg(heard), Slot::Leg(leg)) = (feed, listener)
                 && heard == slot
             {
-                leg.forward(now, source, packet, received, sink.outbox);
+                match packet {
+                    Some(packet) => leg.forward(now, source, packet, received, sink.outbox),
+                    None => leg.leave_out(),
+                }
             }
         }
     }

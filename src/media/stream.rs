@@ -107,6 +107,13 @@ impl OutStream {
         }
     }
 
+    /// A packet of the source is not passed on, by our own will: what follows is a seam, not a loss.
+    pub fn leave_out(&mut self) {
+        if let Origin::Forwarded(_) = self.origin {
+            self.origin = Origin::Nothing;
+        }
+    }
+
     fn begin_forwarding(&mut self, now: Time, source: (u64, u32), header: &RtpHeader, ticks: u32) -> Stamp {
         let timestamp = self.at_or_after(now);
         self.sequence = self.sequence.wrapping_add(1);
@@ -224,6 +231,17 @@ mod tests {
         assert_eq!(numbers, [3, 2, 5]);
         assert_eq!(stream.stamp_forwarded(ms(61), 0, &packet(1, 9, 840), 160), None, "from before the seam");
         assert_eq!(stream.stamp_made(ms(120), 160).sequence.wrapping_sub(first.sequence), 6);
+    }
+
+    #[test]
+    fn what_is_left_out_on_purpose_is_a_pause_and_no_loss() {
+        let mut stream = stream();
+        let before = stream.stamp_forwarded(ms(0), 0, &packet(1, 10, 1_000), 160).unwrap();
+        stream.leave_out();
+        let after = stream.stamp_forwarded(ms(2_000), 0, &packet(1, 110, 17_000), 160).unwrap();
+        assert_eq!((after.sequence.wrapping_sub(before.sequence), after.marker), (1, true));
+        assert_eq!(after.timestamp.wrapping_sub(before.timestamp), 16_000);
+        assert_eq!(stream.stamp_forwarded(ms(2_001), 0, &packet(1, 109, 16_840), 160), None, "from before the seam");
     }
 
     #[test]
