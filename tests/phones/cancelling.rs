@@ -41,10 +41,10 @@ fn a_caller_who_cancels_while_a_phone_rings_stops_the_ringing() {
     }
 }
 
-/// The CANCEL leaves together with the INVITE: it arrives while the centre has said no more than 100, or it finds the
-/// call answered; either way the caller is let go and one record remains.
+/// The caller gives up at once: before it has said who it is, or while the called phone is being reached. No call stays
+/// behind either way.
 #[test]
-fn a_caller_who_cancels_before_any_ringing_is_let_go() {
+fn a_caller_who_cancels_at_once_is_let_go() {
     let place = Place::new("cancel-at-once");
     let centre = Centre::start(&place);
     let mut alice = Phone::start(&place, ALICE);
@@ -55,11 +55,40 @@ fn a_caller_who_cancels_before_any_ringing_is_let_go() {
     alice.dial("1002");
     alice.hang_up();
     alice.wait_for("CALL_CLOSED");
-    let records = centre.records(1);
-    assert!(records[0].cause.is_some_and(|cause| matches!(cause.what, What::Abandoned | What::Hangup)));
     let wire = capture.stop();
     let ladder = wire.ladder(place.party(ALICE.party), place.party(CENTRE));
+    assert_eq!(ladder.first().map(String::as_str), Some("INVITE"), "{ladder:?}");
     assert!(ladder.contains(&"CANCEL".to_owned()) || ladder.contains(&"BYE".to_owned()), "{ladder:?}");
+    // A call that got as far as the other phone is over and has its record; one that did not never was.
+    let accepted = centre.events().iter().filter(|event| matches!(event.fact, Fact::CallAccepted { .. })).count();
+    let records = centre.records(accepted);
+    let causes: Vec<_> = records.iter().filter_map(|record| record.cause).map(|cause| cause.what).collect();
+    assert!(causes.len() == accepted && causes.iter().all(|what| *what == What::Abandoned), "{records:#?}");
+    assert_eq!(bob.count("CALL_ESTABLISHED"), 0);
+}
+
+/// The far end has said 100 and nothing more: the CANCEL goes on to it.
+#[test]
+fn a_caller_who_cancels_before_any_ringing_is_cancelled_at_the_carrier() {
+    let place = Place::new("cancel-early");
+    let centre = Centre::start(&place);
+    let mut alice = Phone::start(&place, ALICE);
+    alice.wait_for("REGISTER_OK");
+    let carrier = Sipp::await_call(&place, CARRIER, &Speech::new(), &Script::called_in_vain());
+    let capture = Capture::start(&place);
+    alice.dial("013900139000");
+    centre.wait_for("call to outside", |event| matches!(event.fact, Fact::LegAdded { .. }).then_some(()));
+    capture.wait_for_reply(place.party(CARRIER));
+    alice.hang_up();
+    carrier.succeeds();
+    alice.wait_for("CALL_CLOSED");
+    let records = centre.records(1);
+    assert_eq!(records[0].cause.map(|cause| cause.what), Some(What::Abandoned), "{records:#?}");
+    let wire = capture.stop();
+    let (us, carrier) = (place.party(CENTRE), place.party(CARRIER));
+    assert_eq!(wire.ladder(us, carrier), ["INVITE", "100", "CANCEL", "200", "487", "ACK"]);
+    let ladder = wire.ladder(place.party(ALICE.party), us);
+    assert_eq!(ladder[ladder.len() - 4..], ["CANCEL", "200", "487", "ACK"], "{ladder:?}");
 }
 
 #[test]

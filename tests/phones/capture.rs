@@ -62,6 +62,16 @@ impl Capture {
         Self { running, file }
     }
 
+    /// Waits until something that a party sent has been written down.
+    pub fn wait_for_reply(&self, from: Party) {
+        let sent = || {
+            let bytes = std::fs::read(&self.file).unwrap_or_default();
+            udp_datagrams(&bytes).iter().any(|d| from.is_at(d.from.0, d.from.1)).then_some(())
+        };
+        let seen = patiently(Duration::from_secs(20), sent);
+        assert!(seen.is_some(), "nothing from {from:?}: {}", self.running.said());
+    }
+
     pub fn stop(self) -> Captured {
         let Self { mut running, file } = self;
         // The last packets are in the kernel's buffer for a moment.

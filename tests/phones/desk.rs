@@ -82,6 +82,15 @@ impl Desk {
     }
 }
 
+/// What the centre answers to a GET: status and text.
+pub fn get(host: Ipv4Addr, path: &str) -> (u16, String) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be had");
+    runtime.block_on(async {
+        let answer = reqwest::get(format!("http://{host}:8080{path}")).await.expect("the centre answers over HTTP");
+        (answer.status().as_u16(), answer.text().await.expect("the answer is text"))
+    })
+}
+
 async fn connect(host: Ipv4Addr, user: &str, password: &str) -> WebSocketStream<TcpStream> {
     let origin = format!("http://{host}:8080");
     let session = reqwest::Client::new()

@@ -21,5 +21,6 @@ mod crash;
 mod phone_to_phone;
 mod refusals;
 mod registration;
+mod running;
 mod trunk_to_agent;
 mod waiting;

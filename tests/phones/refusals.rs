@@ -28,6 +28,15 @@ fn options_is_answered_and_an_unknown_number_is_404() {
 }
 
 #[test]
+fn a_call_without_a_codec_of_ours_is_488() {
+    let place = Place::new("no-codec");
+    let centre = Centre::start(&place);
+    let script = Script::call_offering(18, "G729/8000").refused(488);
+    Sipp::start(&place, LINE, &Speech::new(), &script).succeeds();
+    assert_eq!(centre.records(0), []);
+}
+
+#[test]
 fn a_stranger_is_asked_for_credentials_and_gets_no_further() {
     let place = Place::new("stranger");
     let centre = Centre::start(&place);

@@ -20,6 +20,51 @@ impl Script {
         Self { steps: format!("<send retrans=\"500\"><![CDATA[\n{INVITE}\n]]></send>\n") }
     }
 
+    /// A call that offers nothing but this codec.
+    pub fn call_offering(payload_type: u8, codec: &str) -> Self {
+        let offer = format!("RTP/AVP {payload_type}\na=rtpmap:{payload_type} {codec}\n");
+        let (head, _) = INVITE.split_once("RTP/AVP").expect("an INVITE with a description");
+        Self { steps: format!("<send retrans=\"500\"><![CDATA[\n{head}{offer}\n]]></send>\n") }
+    }
+
+    /// The carrier's end of a call to outside: 180, then an answer.
+    pub fn called() -> Self {
+        Self::invited()
+            .answer("180 Ringing", "INVITE", "")
+            .answer("200 OK", "INVITE", ANSWER)
+            .step("<recv request=\"ACK\" timeout=\"20000\"/>")
+    }
+
+    /// The carrier says 100 and nothing more, until the call is cancelled.
+    pub fn called_in_vain() -> Self {
+        Self::invited()
+            .answer("100 Trying", "INVITE", "")
+            .step("<recv request=\"CANCEL\" timeout=\"30000\"/>")
+            .answer("200 OK", "CANCEL", "")
+            .answer("487 Request Terminated", "INVITE", "")
+            .step("<recv request=\"ACK\" timeout=\"20000\"/>")
+    }
+
+    fn invited() -> Self {
+        // The number of the INVITE, for the answer that follows another request.
+        let number =
+            "<action><ereg regexp=\"[0-9]+\" search_in=\"hdr\" header=\"CSeq:\" assign_to=\"number\"/></action>";
+        Self { steps: format!("<recv request=\"INVITE\">{number}</recv>\n") }
+    }
+
+    fn answer(self, status: &str, method: &str, body: &str) -> Self {
+        let length = match body {
+            "" => "Content-Length: 0\n".to_owned(),
+            _ => format!("Content-Type: application/sdp\nContent-Length: [len]\n\n{body}"),
+        };
+        let text = format!(
+            "SIP/2.0 {status}\n[last_Via:]\n[last_From:]\n[last_To:];tag=[pid]-[call_number]\n[last_Call-ID:]\n\
+             CSeq: [$number] {method}\n\
+             Contact: <sip:[local_ip]:[local_port];transport=[transport]>\n{length}"
+        );
+        self.step(&format!("<send><![CDATA[\n{text}\n]]></send>"))
+    }
+
     /// An OPTIONS request and its 200.
     pub fn options() -> Self {
         let text = request("OPTIONS", 1, "sip:[remote_ip]:[remote_port]", "branch", "");
@@ -103,18 +148,35 @@ pub struct Sipp {
 }
 
 impl Sipp {
+    /// A carrier that waits for one call.
+    pub fn await_call(place: &Place, party: u8, speech: &Speech, script: &Script) -> Self {
+        let line = Line { party, port: 5_060, caller: "", called: "" };
+        let sipp = Self::run(place, line, speech, script, &[]);
+        // It listens once its port is taken.
+        let address = (place.address(party), line.port);
+        let up = super::child::patiently(Duration::from_secs(10), || {
+            std::net::UdpSocket::bind(address).is_err().then_some(())
+        });
+        assert!(up.is_some(), "sipp does not listen: {}", sipp.running.said());
+        sipp
+    }
+
     pub fn start(place: &Place, line: Line<'_>, speech: &Speech, script: &Script) -> Self {
+        let centre = format!("{}:5060", place.address(CENTRE));
+        Self::run(place, line, speech, script, &["-s", line.called, "-key", "caller", line.caller, &centre])
+    }
+
+    fn run(place: &Place, line: Line<'_>, speech: &Speech, script: &Script, more: &[&str]) -> Self {
         let folder = place.path(&format!("sipp-{}-{}", line.party, line.port));
         std::fs::create_dir_all(&folder).expect("the test's folder takes a folder");
         std::fs::write(folder.join("call.xml"), script.xml()).expect("the test's folder takes a file");
         std::fs::write(folder.join("speech.pcap"), speech.pcap()).expect("the test's folder takes a file");
-        let (own, centre): (Ipv4Addr, Ipv4Addr) = (place.address(line.party), place.address(CENTRE));
+        let own: Ipv4Addr = place.address(line.party);
         let mut command = Command::new("sipp");
         command.current_dir(&folder).args(["-sf", "call.xml", "-m", "1", "-nostdin", "-trace_err", "-trace_msg"]);
-        command.args(["-s", line.called, "-key", "caller", line.caller]);
         command.args(["-i", &own.to_string(), "-p", &line.port.to_string()]);
         command.args(["-mi", &own.to_string(), "-mp", &(line.port + 10_000).to_string()]);
-        command.arg(format!("{centre}:5060"));
+        command.args(more);
         let log = folder.join("log");
         Self { running: Running::start(&mut command, &log), log: folder }
     }
@@ -161,6 +223,19 @@ Content-Type: application/sdp
 Content-Length: [len]
 
 v=0
+o=sipp 1 1 IN IP[local_ip_type] [local_ip]
+s=-
+c=IN IP[media_ip_type] [media_ip]
+t=0 0
+m=audio [auto_media_port] RTP/AVP 0 101
+a=rtpmap:0 PCMU/8000
+a=rtpmap:101 telephone-event/8000
+a=fmtp:101 0-16
+a=ptime:20
+a=sendrecv
+";
+
+const ANSWER: &str = "v=0
 o=sipp 1 1 IN IP[local_ip_type] [local_ip]
 s=-
 c=IN IP[media_ip_type] [media_ip]

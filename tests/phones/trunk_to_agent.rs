@@ -11,9 +11,9 @@ use super::capture::Capture;
 use super::centre::{Centre, RECEPTION, Served};
 use super::desk::Desk;
 use super::place::{CARRIER, CENTRE, Place};
-use super::registration::{ALICE, BOB};
+use super::registration::{ALICE, BOB, CAROL};
 use super::sipp::{Line, Script, Sipp};
-use super::sound::tone;
+use super::sound::{Sound, tone};
 use super::speech::Speech;
 
 pub const LINE: Line<'static> = Line { party: CARRIER, port: 5_060, caller: "+8613800138000", called: RECEPTION };
@@ -31,7 +31,7 @@ fn a_call_from_the_trunk_reaches_an_agent_is_heard_both_ways_recorded_and_kept()
     let script = Script::call().answered().speak().pause(Duration::from_secs(8)).hang_up();
     Sipp::start(&place, LINE, &speech, &script).succeeds();
     alice.wait_for("CALL_CLOSED");
-    desk.wait_for_event("call.ended");
+    desk.wait_for_event("call.leg_ended");
     let wire = capture.stop();
     let remains = served.stop();
 
@@ -80,6 +80,42 @@ fn a_call_from_the_trunk_reaches_an_agent_is_heard_both_ways_recorded_and_kept()
     assert_eq!(channels[0].order(), [tone::CALLER], "{:?}", channels[0].runs());
     assert_eq!(channels[1].order(), [tone::ALICE], "{:?}", channels[1].runs());
     assert!(channels[0].of(tone::CALLER) > 4.0 && channels[1].of(tone::ALICE) > 4.0);
+}
+
+/// The same from a phone of the house: it dials the number, hears the menu, presses a key, waits, talks.
+#[test]
+fn a_registered_phone_reaches_an_agent_through_the_same_menu() {
+    let place = Place::new("phone-to-agent");
+    let centre = Centre::start(&place);
+    let alice = Phone::start(&place, Setup { answers: true, ..ALICE });
+    let mut carol = Phone::start(&place, CAROL);
+    centre.wait_until_registered("1001");
+    centre.wait_until_registered("1003");
+    centre.serve_from("alice", "1001");
+    let capture = Capture::start(&place);
+    carol.dial(RECEPTION);
+    carol.wait_for("CALL_ESTABLISHED");
+    std::thread::sleep(Duration::from_secs(2));
+    carol.press("2");
+    alice.wait_for("CALL_ESTABLISHED");
+    std::thread::sleep(Duration::from_secs(4));
+    carol.hang_up();
+    alice.wait_for("CALL_CLOSED");
+
+    let record = &centre.records(1)[0];
+    assert_eq!(record.from.number, "1003", "{record:#?}");
+    assert_eq!(record.path.first().map(|step| step.outcome.as_str()), Some("2"), "{:?}", record.path);
+    assert_eq!(record.queues.iter().map(|visit| visit.exit).collect::<Vec<_>>(), [Some(QueueExit::Answered)]);
+    assert_eq!(record.agent.as_ref().map(|agent| agent.as_str()), Some("alice"));
+    let wire = capture.stop();
+    let (us, a, c) = (place.party(CENTRE), place.party(ALICE.party), place.party(CAROL.party));
+    let heard = wire.sound(us, c);
+    assert_eq!((heard.order().first(), heard.order().last()), (Some(&tone::WELCOME), Some(&tone::ALICE)));
+    assert!(heard.of(tone::ALICE) > 2.0, "{:?}", heard.runs());
+    let heard = wire.sound(us, a);
+    assert_eq!(heard.order(), [tone::CAROL], "{:?}", heard.runs());
+    let channels = Sound::read(&centre.recording(record));
+    assert_eq!([channels[0].order(), channels[1].order()], [[tone::CAROL], [tone::ALICE]]);
 }
 
 #[test]
