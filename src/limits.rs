@@ -6,6 +6,23 @@ pub mod event {
     pub const CARD_HISTORY: usize = 10;
 }
 
+/// Call records: [`crate::call::record`]. Past any of these the record keeps less and counts what it leaves out; the
+/// events of the call keep everything.
+pub mod call {
+    /// Bytes of a record as JSON, notes included: three quarters of a row of the view.
+    pub const RECORD_BYTES: usize = 48 << 10;
+    /// Entries of each list: legs, queues, path, answers, offers, recordings, transfers. Sixteen legs may ring at once.
+    pub const RECORD_LISTS: [usize; 7] = [24, 12, 48, 24, 32, 12, 12];
+    /// The first few of each list stay: how the call came about.
+    pub const RECORD_OPENING: usize = 4;
+    /// Entries of all lists together that fit whatever stands in them.
+    pub const RECORD_SHORT: usize = 16;
+    /// Bytes of one text as JSON writes it: a number, a name, a state, an answer. Longer ones are cut.
+    pub const RECORD_TEXT_BYTES: usize = 256;
+    /// Bytes of an agent's notes as JSON writes them.
+    pub const RECORD_NOTES_BYTES: usize = 20 << 10;
+}
+
 /// The media plane: [`crate::media`], [`crate::rtp`], [`crate::audio`].
 pub mod media {
     use core::time::Duration;

@@ -10,12 +10,11 @@ use serde::de::DeserializeOwned;
 use crate::crm::{AgentProfile, SipAccount, User};
 use crate::event::Seq;
 use crate::ids::{AccountName, Epoch};
-use crate::limits::store::VIEW_PAGE_ROWS;
 use crate::runtime::fold::EventFold;
 use crate::sip::registrar::Binding;
 use crate::store::ledger::{LedgerReader, SegmentLedger};
 use crate::store::sled::{Opened, SledView};
-use crate::store::view::{catch_up, key};
+use crate::store::view::{catch_up, every_row, key};
 use crate::store::{Ledger, View, ViewError};
 use crate::switch::Roster;
 
@@ -41,7 +40,7 @@ impl Store {
         if let Opened::Replaced { remains, reason } = opened {
             tracing::warn!(%reason, remains = %remains.display(), "the view did not open and is rebuilt from the ledger");
         }
-        let fold = EventFold::resume(&view)?;
+        let fold = EventFold::default();
         let caught = catch_up(&ledger, &view, &fold, progress)?;
         tracing::info!(records = caught.records, position = %caught.position, "the view is up to date");
         let (reader, last) = (ledger.reader(), ledger.next_seq().prev());
@@ -60,8 +59,11 @@ impl Store {
 
     /// Where phones were registered.
     pub fn bindings(&self) -> Result<Vec<(AccountName, Binding)>, ViewError> {
-        let rows = self.view.range(&key::registrations(), None, VIEW_PAGE_ROWS)?;
-        Ok(rows.iter().filter_map(|row| serde_json::from_slice(&row.value).ok()).collect())
+        let mut bindings = Vec::new();
+        every_row(&*self.view, &key::registrations(), |row| {
+            bindings.extend(serde_json::from_slice::<(AccountName, Binding)>(&row.value).ok());
+        })?;
+        Ok(bindings)
     }
 }
 

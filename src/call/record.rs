@@ -2,6 +2,9 @@
 //!
 //! The ledger is the truth; a record can be rebuilt from it at any time, and a call that was open when the
 //! process died gets its record at the next start (`Records::close_open`).
+//!
+//! A record is bounded, however long its call goes on: texts are cut, and of each list the first few and the latest
+//! stay ([`LeftOut`] counts the others). The events of the call keep everything.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::cause::{Cause, Party, What};
 use crate::event::{Address, Direction, Event, Fact, IvrAnswer, MediaStats, OfferOutcome, QueueExit, Role, Seq};
 use crate::ids::{AgentName, CallId, CustomerId, DialplanName, LegId, QueueName, RecordingId};
+use crate::limits::call as limits;
 use crate::time::Time;
 
 /// One call as it remains: who, when, where it went, how it ended, and whose doing that was.
@@ -50,9 +54,31 @@ pub struct CallRecord {
     pub disposition: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub notes: String,
+    /// What the record has no room for.
+    #[serde(default, skip_serializing_if = "LeftOut::is_nothing")]
+    pub left_out: LeftOut,
     /// The first and the last event of the call.
     pub first_seq: Seq,
     pub last_seq: Seq,
+}
+
+/// How many of each list were left out of a record that grew too long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LeftOut {
+    pub legs: u32,
+    pub queues: u32,
+    pub path: u32,
+    pub answers: u32,
+    pub offers: u32,
+    pub recordings: u32,
+    pub transfers: u32,
+}
+
+impl LeftOut {
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// One leg as it remains.
@@ -139,6 +165,100 @@ impl CallRecord {
     fn leg(&mut self, leg: LegId) -> Option<&mut LegRecord> {
         self.legs.iter_mut().find(|l| l.leg == leg)
     }
+
+    /// Leaves out what is over the limits. A leg that lives stays before one that is over.
+    fn shorten(&mut self) {
+        let lists = self.lengths();
+        for ((list, length), most) in lists.into_iter().zip(limits::RECORD_LISTS) {
+            if length > most {
+                self.leave_one_out(list);
+            }
+        }
+        // A short record is small whatever stands in it, for its texts are bounded.
+        while self.lengths().iter().map(|(_, length)| length).sum::<usize>() > limits::RECORD_SHORT
+            && serde_json::to_vec(self).map_or(0, |text| text.len()) > limits::RECORD_BYTES
+        {
+            let longest = self.lengths().into_iter().max_by_key(|(_, length)| *length);
+            self.leave_one_out(longest.map_or(List::Path, |(list, _)| list));
+        }
+    }
+
+    fn lengths(&self) -> [(List, usize); 7] {
+        [
+            (List::Legs, self.legs.len()),
+            (List::Queues, self.queues.len()),
+            (List::Path, self.path.len()),
+            (List::Answers, self.answers.len()),
+            (List::Offers, self.offers.len()),
+            (List::Recordings, self.recordings.len()),
+            (List::Transfers, self.transfers.len()),
+        ]
+    }
+
+    fn leave_one_out(&mut self, list: List) {
+        let gone = &mut self.left_out;
+        match list {
+            List::Legs => {
+                let rank = |leg: &LegRecord| u8::from(leg.answered.is_some()) + 2 * u8::from(leg.ended.is_none());
+                gone.legs += remove_from(&mut self.legs, rank);
+            }
+            List::Queues => gone.queues += remove_from(&mut self.queues, |visit| u8::from(visit.left.is_none())),
+            List::Path => gone.path += remove_from(&mut self.path, |_| 0),
+            List::Answers => gone.answers += remove_from(&mut self.answers, |_| 0),
+            List::Offers => gone.offers += remove_from(&mut self.offers, |offer| u8::from(offer.ended.is_none())),
+            List::Recordings => {
+                let rank = |kept: &RecordingRecord| u8::from(kept.seconds.is_none() && kept.failed.is_none());
+                gone.recordings += remove_from(&mut self.recordings, rank);
+            }
+            List::Transfers => gone.transfers += remove_from(&mut self.transfers, |_| 0),
+        }
+    }
+}
+
+/// What of a record grows with its call, in the order of [`limits::RECORD_LISTS`].
+#[derive(Clone, Copy)]
+enum List {
+    Legs,
+    Queues,
+    Path,
+    Answers,
+    Offers,
+    Recordings,
+    Transfers,
+}
+
+/// Removes the oldest of the lowest rank; the first few and the latest stay. Gives how many went.
+fn remove_from<T>(list: &mut Vec<T>, rank: impl Fn(&T) -> u8) -> u32 {
+    let latest = list.len().saturating_sub(1);
+    match (limits::RECORD_OPENING..latest).min_by_key(|at| rank(&list[*at])) {
+        Some(at) => {
+            list.remove(at);
+            1
+        }
+        None => 0,
+    }
+}
+
+/// As much of a text as a record keeps, counted as JSON writes it.
+fn kept(text: &str, most: usize) -> String {
+    let mut bytes = 0;
+    let cut = text.char_indices().find(|(_, c)| {
+        bytes += match c {
+            '"' | '\\' | '\n' | '\r' | '\t' => 2,
+            '\0'..='\x1f' => 6,
+            c => c.len_utf8(),
+        };
+        bytes > most
+    });
+    cut.map_or(text, |(at, _)| &text[..at]).to_owned()
+}
+
+fn kept_text(text: &str) -> String {
+    kept(text, limits::RECORD_TEXT_BYTES)
+}
+
+fn kept_address(address: &Address) -> Address {
+    Address { number: kept_text(&address.number), name: kept_text(&address.name), ..address.clone() }
 }
 
 /// The fold: open calls by id, and ended ones for what comes late: a wrap-up, a recording that the disk has now.
@@ -160,26 +280,28 @@ impl Records {
         place.insert(record.call, record);
     }
 
-    /// Takes one event in; gives the call's record back when anything of it changed. The call is over when
+    /// Takes one event in; gives the call's record back when anything of it may have changed. The call is over when
     /// `ended` is set; only a wrap-up or the end of its recording changes it after that.
+    ///
+    /// An event that the record has already changes nothing.
     pub fn apply(&mut self, event: &Event) -> Option<CallRecord> {
         let call = event.call?;
+        if let Some(record) = self.ended.get(&call).or_else(|| self.open.get(&call))
+            && event.seq <= record.last_seq
+        {
+            return Some(record.clone());
+        }
         if let Fact::CallAccepted { leg, direction, from, to, dialplan, sip_call_id } = &event.fact {
             let record = opened(event, call, *leg, *direction, from, to, dialplan.clone(), sip_call_id);
             self.open.insert(call, record.clone());
             return Some(record);
         }
-        if let Some(record) = self.ended.get_mut(&call) {
-            record.last_seq = event.seq;
-            apply_to(record, event.at, &event.fact);
-            return Some(record.clone());
-        }
-        let record = self.open.get_mut(&call)?;
+        let record = self.ended.get_mut(&call).or_else(|| self.open.get_mut(&call))?;
         record.last_seq = event.seq;
         apply_to(record, event.at, &event.fact);
+        record.shorten();
         let now = record.clone();
-        if now.ended.is_some() {
-            self.open.remove(&call);
+        if now.ended.is_some() && self.open.remove(&call).is_some() {
             self.ended.insert(call, now.clone());
             if self.ended.len() > MOST_ENDED {
                 self.ended.pop_first();
@@ -217,10 +339,10 @@ fn opened(
     CallRecord {
         call,
         direction,
-        from: from.clone(),
-        to: to.clone(),
+        from: kept_address(from),
+        to: kept_address(to),
         dialplan,
-        sip_call_id: sip_call_id.to_owned(),
+        sip_call_id: kept_text(sip_call_id),
         customer: None,
         customer_name: String::new(),
         tier: String::new(),
@@ -228,7 +350,7 @@ fn opened(
         answered: None,
         ended: None,
         cause: None,
-        legs: vec![new_leg(event.at, leg, Role::Caller, from.clone(), None)],
+        legs: vec![new_leg(event.at, leg, Role::Caller, from, None)],
         queues: Vec::new(),
         path: Vec::new(),
         answers: Vec::new(),
@@ -238,16 +360,17 @@ fn opened(
         agent: None,
         disposition: String::new(),
         notes: String::new(),
+        left_out: LeftOut::default(),
         first_seq: event.seq,
         last_seq: event.seq,
     }
 }
 
-fn new_leg(at: Time, leg: LegId, role: Role, address: Address, agent: Option<AgentName>) -> LegRecord {
+fn new_leg(at: Time, leg: LegId, role: Role, address: &Address, agent: Option<AgentName>) -> LegRecord {
     LegRecord {
         leg,
         role,
-        address,
+        address: kept_address(address),
         agent,
         started: at,
         ringing: None,
@@ -265,16 +388,18 @@ fn apply_to(record: &mut CallRecord, at: Time, fact: &Fact) {
     match fact {
         Fact::CustomerMatched { card } => {
             record.customer = card.id;
-            record.customer_name.clone_from(&card.name);
-            record.tier.clone_from(&card.tier);
+            record.customer_name = kept_text(&card.name);
+            record.tier = kept_text(&card.tier);
         }
         Fact::CallStepped { dialplan, state, outcome } => {
-            let (dialplan, state, outcome) = (dialplan.clone(), state.clone(), outcome.clone());
+            let (dialplan, state, outcome) = (dialplan.clone(), kept_text(state), kept_text(outcome));
             record.path.push(Step { at, dialplan, state, outcome });
         }
-        Fact::CallCollected { answer } => record.answers.push(answer.clone()),
+        Fact::CallCollected { answer: IvrAnswer { at, name, value } } => {
+            record.answers.push(IvrAnswer { at: *at, name: kept_text(name), value: kept_text(value) });
+        }
         Fact::LegAdded { leg, role, to, agent } => {
-            record.legs.push(new_leg(at, *leg, *role, to.clone(), agent.clone()));
+            record.legs.push(new_leg(at, *leg, *role, to, agent.clone()));
         }
         Fact::LegRinging { leg, .. } => {
             if let Some(leg) = record.leg(*leg) {
@@ -300,7 +425,7 @@ fn apply_to(record: &mut CallRecord, at: Time, fact: &Fact) {
                 leg.stats = *stats;
             }
         }
-        Fact::CallTransferred { by, to } => record.transfers.push(Transfer { at, by: *by, to: to.clone() }),
+        Fact::CallTransferred { by, to } => record.transfers.push(Transfer { at, by: *by, to: kept_text(to) }),
         Fact::QueueEntered { queue, .. } => {
             let queue = queue.clone();
             record.queues.push(QueueVisit { queue, entered: at, left: None, exit: None, waited_ms: 0 });
@@ -321,7 +446,7 @@ fn apply_to(record: &mut CallRecord, at: Time, fact: &Fact) {
             }
         }
         Fact::RecordingStarted { recording, file } => {
-            let file = file.clone();
+            let file = kept_text(file);
             record.recordings.push(RecordingRecord { recording: *recording, file, seconds: None, failed: None });
         }
         Fact::RecordingSealed { recording, seconds, .. } => {
@@ -331,12 +456,12 @@ fn apply_to(record: &mut CallRecord, at: Time, fact: &Fact) {
         }
         Fact::RecordingFailed { recording, reason } => {
             if let Some(kept) = record.recordings.iter_mut().find(|r| r.recording == *recording) {
-                kept.failed = Some(reason.clone());
+                kept.failed = Some(kept_text(reason));
             }
         }
         Fact::InteractionWrapped { code, notes, .. } => {
-            record.disposition.clone_from(code);
-            record.notes.clone_from(notes);
+            record.disposition = kept_text(code);
+            record.notes = kept(notes, limits::RECORD_NOTES_BYTES);
         }
         Fact::CallEnded { cause } if record.ended.is_none() => ended(record, at, *cause),
         _ => {}
@@ -346,7 +471,7 @@ fn apply_to(record: &mut CallRecord, at: Time, fact: &Fact) {
 fn answered(record: &mut CallRecord, at: Time, leg: LegId, codec: &str) {
     let Some(found) = record.leg(leg) else { return };
     found.answered.get_or_insert(at);
-    codec.clone_into(&mut found.codec);
+    found.codec = kept_text(codec);
     let (role, agent) = (found.role, found.agent.clone());
     match role {
         Role::Caller => {
@@ -385,6 +510,7 @@ fn ended(record: &mut CallRecord, at: Time, cause: Cause) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::CustomerCard;
 
     const CALL: CallId = CallId::from_u128(1);
     const CALLER: LegId = LegId::from_u128(10);
@@ -473,5 +599,90 @@ mod tests {
     fn events_of_unknown_or_finished_calls_change_nothing() {
         let mut records = Records::new();
         assert_eq!(records.apply(&event(1, 1, Fact::LegRinging { leg: CALLER, early_media: false })), None);
+    }
+
+    /// What a queue does all day with agents whose phones are busy: offer, leg, refusal.
+    fn offers_in_vain(count: u64) -> impl Iterator<Item = Fact> {
+        (0..count).flat_map(|at| {
+            let (leg, agent) = (LegId::from_u128(100 + u128::from(at)), AgentName::new("a busy agent"));
+            let to = Address { number: "\"1001\"".repeat(4_000), name: "\u{1}".repeat(9_000), ..Address::default() };
+            [
+                Fact::CallOffered {
+                    agent: agent.clone(),
+                    queue: "gold".into(),
+                    leg,
+                    deadline: Time::from_secs(1),
+                    waited_ms: 0,
+                    card: CustomerCard::default(),
+                    answers: Vec::new(),
+                },
+                Fact::LegAdded { leg, role: Role::Agent, to, agent: Some(agent.clone()) },
+                Fact::OfferEnded { agent, leg, outcome: OfferOutcome::Busy },
+                Fact::LegEnded { leg, cause: Cause::with_status(What::Busy, Party::Agent, 486), stats: None },
+            ]
+        })
+    }
+
+    #[test]
+    fn a_call_offered_hundreds_of_times_ends_with_a_record_that_fits() {
+        let mut records = Records::new();
+        let hangup = Cause::new(What::Hangup, Party::Caller);
+        let wrapped = |notes: &str| Fact::InteractionWrapped {
+            agent: "li".into(),
+            code: "sold".into(),
+            notes: notes.to_owned(),
+            auto: false,
+        };
+        let last_leg = LegId::from_u128(9);
+        let story = [accepted()]
+            .into_iter()
+            .chain(offers_in_vain(400))
+            .chain([
+                Fact::LegAdded { leg: last_leg, role: Role::Agent, to: Address::default(), agent: Some("li".into()) },
+                Fact::LegAnswered { leg: last_leg, codec: "PCMA".into() },
+            ])
+            .chain((0..100).map(|at| Fact::CallStepped {
+                dialplan: "airline".into(),
+                state: format!("{at} {}", "state".repeat(1_000)),
+                outcome: "timeout".into(),
+            }))
+            .chain([Fact::CallEnded { cause: hangup }, wrapped(&"\u{2}note ".repeat(10_000))]);
+        let mut record = None;
+        for (seq, fact) in (1..).zip(story) {
+            let now = records.apply(&event(seq, 100, fact)).expect("each event is of this call");
+            assert!(now.legs.len() <= limits::RECORD_LISTS[0], "{}", now.legs.len());
+            record = Some(now);
+        }
+        let record = record.expect("there were events");
+        let bytes = serde_json::to_vec(&record).expect("a record is plain data").len();
+        assert!(bytes < crate::limits::store::VIEW_ROW_BYTES * 7 / 8, "{bytes}");
+        assert_eq!((record.ended, record.cause), (Some(Time::from_secs(100)), Some(hangup)));
+        assert_eq!(record.agent, Some("li".into()), "who answered at last is known");
+        assert!(record.legs.iter().any(|leg| leg.leg == last_leg), "a leg that lived was not left out for dead ones");
+        assert_eq!(record.legs[0].leg, CALLER);
+        assert_eq!(record.offers.len() + record.left_out.offers as usize, 400);
+        assert_eq!(record.legs.len() + record.left_out.legs as usize, 402);
+        assert_eq!(record.path.len() + record.left_out.path as usize, 100);
+        assert!(record.notes.starts_with("\u{2}note "));
+        assert_eq!(records.open().count(), 0);
+    }
+
+    #[test]
+    fn an_event_told_again_changes_nothing() {
+        let mut records = Records::new();
+        let hangup = Cause::new(What::Hangup, Party::Caller);
+        let story = [
+            accepted(),
+            Fact::LegAdded { leg: AGENT, role: Role::Agent, to: Address::default(), agent: Some("li".into()) },
+            Fact::CallEnded { cause: hangup },
+        ];
+        let mut once = None;
+        for (seq, fact) in (1..).zip(story.clone()) {
+            once = records.apply(&event(seq, 100, fact));
+        }
+        for (seq, fact) in (1..).zip(story) {
+            assert_eq!(records.apply(&event(seq, 100, fact)), once);
+        }
+        assert_eq!(records.open().count(), 0, "a call that has ended is not opened by its beginning");
     }
 }

@@ -1,7 +1,7 @@
 //! Events → rows of the view: call records, contacts, people, registrations, recordings.
 //!
 //! A call's row is written whole at each of its events, open calls included, so that the fold takes up after a restart
-//! exactly where its rows left off ([`EventFold::resume`]).
+//! exactly where its rows left off ([`Fold::resume`]).
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -13,11 +13,11 @@ use crate::crm::interaction::Outcome;
 use crate::crm::{Channel, Customer, Direction as Way, Interaction};
 use crate::event::{Direction, Event, Fact, RecordKind, Seq};
 use crate::ids::{AccountName, CallId, InteractionId, UserName};
-use crate::store::view::key;
+use crate::store::view::{every_row, key};
 use crate::store::{Fold, Row, RowChange, View, ViewError};
 
 /// Goes up with any change of a row's meaning; the view is then rebuilt at the next start.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The fold of the whole centre.
 #[derive(Default)]
@@ -49,22 +49,6 @@ pub struct VoicemailRow {
 }
 
 impl EventFold {
-    /// Takes up the calls that were open, or ended lately, when the view was last written.
-    pub fn resume(view: &dyn View) -> Result<Self, ViewError> {
-        let mut records = Records::new();
-        for row in view.range(OPEN, None, MOST_OPEN)? {
-            if let Some(record) = view.get(&row.value)?.and_then(|value| serde_json::from_slice(&value).ok()) {
-                records.resume(record);
-            }
-        }
-        for row in view.range_back(&key::calls(), None, MOST_ENDED)? {
-            if let Some(record) = read_call(&row).filter(|record| record.ended.is_some()) {
-                records.resume(record);
-            }
-        }
-        Ok(Self { records: Mutex::new(records) })
-    }
-
     /// The facts that close every call which a crash left open.
     pub fn close_open(&self) -> Vec<(CallId, Fact)> {
         self.lock().close_open()
@@ -80,6 +64,25 @@ impl Fold for EventFold {
         VERSION
     }
 
+    /// Takes up the calls that were open, or ended lately, when the view was last written.
+    fn resume(&self, view: &dyn View) -> Result<(), ViewError> {
+        let mut open = Vec::new();
+        every_row(view, OPEN, |marker| open.push(marker.value))?;
+        let mut records = Records::new();
+        for row in open {
+            if let Some(record) = view.get(&row)?.and_then(|value| serde_json::from_slice(&value).ok()) {
+                records.resume(record);
+            }
+        }
+        for row in view.range_back(&key::calls(), None, MOST_ENDED)? {
+            if let Some(record) = read_call(&row).filter(|record| record.ended.is_some()) {
+                records.resume(record);
+            }
+        }
+        *self.lock() = records;
+        Ok(())
+    }
+
     fn rows(&self, _seq: Seq, payload: &[u8]) -> Vec<RowChange> {
         let Ok(event) = serde_json::from_slice::<Event>(payload) else { return Vec::new() };
         let mut rows = rows_of_fact(&event);
@@ -92,8 +95,6 @@ impl Fold for EventFold {
 
 /// Markers of open calls: `o/{call}` → the key of the call's row.
 const OPEN: &[u8] = b"o/";
-/// More calls than a switch ever holds at once.
-const MOST_OPEN: usize = 10_000;
 
 pub fn read_call(row: &Row) -> Option<CallRecord> {
     serde_json::from_slice(&row.value).ok()
@@ -233,9 +234,12 @@ fn put(key: Vec<u8>, value: &impl Serialize) -> RowChange {
 mod tests {
     use super::*;
     use crate::cause::{Cause, Party, What};
-    use crate::event::{Address, EVENT_VERSION};
-    use crate::ids::LegId;
-    use crate::store::memory::MemoryView;
+    use crate::event::{Address, EVENT_VERSION, Role};
+    use crate::ids::{Epoch, LegId};
+    use crate::limits::store::VIEW_PAGE_ROWS;
+    use crate::store::memory::{MemoryLedger, MemoryView};
+    use crate::store::view::catch_up;
+    use crate::store::{Batch, Ledger};
     use crate::time::Time;
 
     const CALL: CallId = CallId::from_u128(7);
@@ -270,7 +274,8 @@ mod tests {
         for (seq, fact) in (1..).zip(story) {
             let payload = event(seq, fact);
             whole.apply(Seq(seq), &fold.rows(Seq(seq), &payload)).unwrap();
-            let again = EventFold::resume(&restarted).unwrap();
+            let again = EventFold::default();
+            again.resume(&restarted).unwrap();
             restarted.apply(Seq(seq), &again.rows(Seq(seq), &payload)).unwrap();
         }
         assert_eq!(whole.all(), restarted.all());
@@ -285,8 +290,89 @@ mod tests {
         let view = MemoryView::new();
         view.reset(VERSION).unwrap();
         view.apply(Seq(1), &EventFold::default().rows(Seq(1), &event(1, accepted()))).unwrap();
-        let closing = EventFold::resume(&view).unwrap().close_open();
+        let fold = EventFold::default();
+        fold.resume(&view).unwrap();
+        let closing = fold.close_open();
         assert_eq!(closing.len(), 1);
         assert_eq!(closing[0].0, CALL);
+    }
+
+    fn ended() -> Fact {
+        Fact::CallEnded { cause: Cause::new(What::Completed, Party::Plan) }
+    }
+
+    /// A ledger with one call, and the view that it folds to.
+    fn kept() -> (MemoryLedger, MemoryView) {
+        let mut ledger = MemoryLedger::new(Epoch::from_u128(1));
+        let leg = LegId::from_u128(2);
+        let added = Fact::LegAdded { leg, role: Role::Agent, to: Address::default(), agent: Some("li".into()) };
+        let queued = Fact::QueueEntered { queue: "gold".into(), priority: 5, tier: "gold".into(), position: 1 };
+        for (seq, fact) in (1..).zip([accepted(), added, queued, ended()]) {
+            ledger.append(&Batch { first: Seq(seq), records: &[&event(seq, fact)] }).unwrap();
+        }
+        let view = MemoryView::new();
+        catch_up(&ledger, &view, &EventFold::default(), |_| {}).unwrap();
+        (ledger, view)
+    }
+
+    #[test]
+    fn rows_that_a_failed_write_of_the_view_lost_are_folded_again_and_nothing_is_doubled() {
+        let (ledger, whole) = kept();
+        for lost_from in 1..=4 {
+            let (view, fold) = (MemoryView::new(), EventFold::default());
+            view.reset(VERSION).unwrap();
+            let mut records = ledger.read(Seq::FIRST).unwrap();
+            while let Some(record) = records.next().unwrap() {
+                let rows = fold.rows(record.seq, &record.payload);
+                if record.seq < Seq(lost_from) {
+                    view.apply(record.seq, &rows).unwrap();
+                }
+            }
+            catch_up(&ledger, &view, &fold, |_| {}).unwrap();
+            assert_eq!(view.all(), whole.all(), "lost from {lost_from} on");
+        }
+    }
+
+    /// The fold of the next release.
+    struct Newer(EventFold);
+
+    impl Fold for Newer {
+        fn version(&self) -> u32 {
+            VERSION + 1
+        }
+
+        fn resume(&self, view: &dyn View) -> Result<(), ViewError> {
+            self.0.resume(view)
+        }
+
+        fn rows(&self, seq: Seq, payload: &[u8]) -> Vec<RowChange> {
+            self.0.rows(seq, payload)
+        }
+    }
+
+    #[test]
+    fn after_an_upgrade_the_view_is_rebuilt_with_each_leg_once_and_no_ended_call_is_closed_again() {
+        let (ledger, view) = kept();
+        let before = view.all();
+        let upgraded = Newer(EventFold::default());
+        upgraded.resume(&view).unwrap();
+        assert!(catch_up(&ledger, &view, &upgraded, |_| {}).unwrap().rebuilt);
+        assert_eq!(view.all(), before);
+        assert_eq!(upgraded.0.close_open(), []);
+    }
+
+    #[test]
+    fn more_open_calls_than_one_page_of_the_view_are_all_closed_after_a_crash() {
+        let (view, fold) = (MemoryView::new(), EventFold::default());
+        view.reset(VERSION).unwrap();
+        let calls = VIEW_PAGE_ROWS as u64 + 1;
+        for seq in 1..=calls {
+            let event: Event = serde_json::from_slice(&event(seq, accepted())).unwrap();
+            let event = Event { call: Some(CallId::from_u128(u128::from(seq))), ..event };
+            view.apply(Seq(seq), &fold.rows(Seq(seq), &serde_json::to_vec(&event).unwrap())).unwrap();
+        }
+        let restarted = EventFold::default();
+        restarted.resume(&view).unwrap();
+        assert_eq!(restarted.close_open().len() as u64, calls);
     }
 }

@@ -92,10 +92,17 @@ pub trait View: Send + Sync {
     fn checkpoint(&self) -> Result<(), ViewError>;
 }
 
-/// How records become rows. Pure: the same record makes the same rows on every replay.
+/// How records become rows. Pure: the same records make the same rows on every replay.
 pub trait Fold: Send + Sync {
     /// Goes up whenever `rows` would answer differently for an old record; the view is then rebuilt at start.
     fn version(&self) -> u32;
+
+    /// Takes up what it remembers of the records up to [`View::position`] from the rows they made, and forgets all
+    /// else. Called before records are folded from there on; a fold that remembers nothing has nothing to do.
+    fn resume(&self, view: &dyn View) -> Result<(), ViewError> {
+        let _ = view;
+        Ok(())
+    }
 
     /// The rows that one record puts or deletes. Records it does not know make none.
     fn rows(&self, seq: Seq, payload: &[u8]) -> Vec<RowChange>;

@@ -17,7 +17,7 @@
 //! ULIDs sort by time, so a reversed range is "newest first". Free text never stands in a key: a slash in it would
 //! move the row.
 
-use super::{Fold, Ledger, LedgerError, RowChange, Seq, View, ViewError};
+use super::{Fold, Ledger, LedgerError, Row, RowChange, Seq, View, ViewError};
 use crate::ids::{AccountName, CallId, CustomerId, InteractionId, RecordingId, UserName, VoicemailId};
 use crate::limits::store as limits;
 use crate::time::Time;
@@ -158,7 +158,8 @@ pub struct CaughtUp {
 }
 
 /// Folds into `view` whatever the ledger has beyond its position. A view of another fold version, or one ahead of
-/// the ledger (restored from elsewhere), is built anew.
+/// the ledger (restored from elsewhere), is built anew. The fold begins with what the view has, whatever it
+/// remembered before: rows that a failed write lost are folded as if for the first time.
 ///
 /// `progress` hears of every [`CATCH_UP_RECORDS`] records.
 pub fn catch_up(
@@ -171,6 +172,7 @@ pub fn catch_up(
     if stale {
         view.reset(fold.version())?;
     }
+    fold.resume(view)?;
     let mut tail = ledger.read(view.position()?.next())?;
     let mut rows = Vec::new();
     let (mut records, mut pending) = (0, 0);
@@ -211,6 +213,17 @@ pub fn fold_rows(fold: &dyn Fold, seq: Seq, payload: &[u8]) -> Vec<RowChange> {
         checked.is_ok()
     });
     rows
+}
+
+/// All rows under a prefix, in key order, read a page at a time.
+pub fn every_row(view: &dyn View, prefix: &[u8], mut take: impl FnMut(Row)) -> Result<(), ViewError> {
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let page = view.range(prefix, after.as_deref(), limits::VIEW_PAGE_ROWS)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.key.clone());
+        page.into_iter().for_each(&mut take);
+    }
 }
 
 /// Refuses rows that a view could not keep well.
@@ -281,6 +294,20 @@ pub(super) mod tests {
         let shorter = catch_up(&ledger_of(&["set a 3"]), &view, &WordFold(1), |_| {}).unwrap();
         assert!(shorter.rebuilt);
         assert_eq!(view.get(b"a").unwrap().as_deref(), Some(&b"3"[..]));
+    }
+
+    #[test]
+    fn more_rows_than_a_page_holds_are_all_read() {
+        let view = MemoryView::new();
+        let all = u32::try_from(limits::VIEW_PAGE_ROWS).unwrap() * 2 + 1;
+        let rows: Vec<_> = (0..all)
+            .map(|at| RowChange::Put { key: format!("r/{at:06}").into(), value: at.to_be_bytes().to_vec() })
+            .chain([RowChange::Put { key: b"s/1".to_vec(), value: Vec::new() }])
+            .collect();
+        view.apply(Seq(1), &rows).unwrap();
+        let mut read = Vec::new();
+        every_row(&view, b"r/", |row| read.push(row.value)).unwrap();
+        assert_eq!(read, (0..all).map(|at| at.to_be_bytes().to_vec()).collect::<Vec<_>>());
     }
 
     #[test]
