@@ -282,6 +282,9 @@ pub enum Fact {
     QueueLeft { queue: QueueName, exit: QueueExit, waited_ms: u64 },
     #[serde(rename = "queue.announced")]
     QueueAnnounced { queue: QueueName, position: u32, wait_s: Option<(u32, u32)> },
+    /// A supervisor gave the waiting call another priority of its own.
+    #[serde(rename = "queue.reordered")]
+    QueueReordered { priority: i32, by: UserName },
     #[serde(rename = "queue.overflowed")]
     QueueOverflowed { queue: QueueName, to: String, why: String },
 

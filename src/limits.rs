@@ -339,16 +339,12 @@ pub mod http {
     /// Events that wait for the bus's thread. Past it the publisher waits, and the bus never waits for anybody.
     pub const BUS_QUEUE: usize = 8_192;
 
-    /// CTI sessions at once, those that wait for their client to come back included. Past it: 503 to the upgrade.
-    pub const CTI_SESSIONS: usize = 4_096;
     /// CTI sessions of one user. Past it the one unattended for longest ends, or the upgrade is refused with 429.
     pub const CTI_SESSIONS_PER_USER: usize = 16;
     /// Events kept for a client that comes back. One that is further behind gets snapshots.
     pub const CTI_RING_EVENTS: usize = 2_000;
     /// How long they are kept, and a session without a socket lives.
     pub const CTI_RING_TIME: Duration = Duration::from_secs(300);
-    /// Events that may wait for a slow client. Past it they are dropped and it gets snapshots instead.
-    pub const CTI_BACKLOG: usize = 512;
     /// How often a client may fall behind within [`CTI_RING_TIME`] before it is dropped.
     pub const CTI_FALLS: u32 = 3;
     /// Answers that may wait for a client. Past it the socket is closed: it sends without reading.

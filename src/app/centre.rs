@@ -19,7 +19,7 @@ use crate::event::{Event, Fact, Seq};
 use crate::http::api::demo::DemoHints;
 use crate::http::auth::{Auth, SignOuts};
 use crate::http::centre::{Centre, Health as Wellness, LadderMessage, PlanNames, ReadFailed};
-use crate::http::cti::Hub;
+use crate::http::cti::{Bounds, Hub};
 use crate::http::desk::{Desk, Start, StartAgent, plan as shown};
 use crate::http::routes;
 use crate::http::site::{Settings, Site};
@@ -128,7 +128,12 @@ pub async fn start(
     let listeners = bound.listeners();
 
     let (switch, inbox) = switch_thread::inbox();
-    let hub = Hub::new(Desk::new(desk_start(&store, &roster, &first, clock)?), epoch, u64::from_ne_bytes(random()?));
+    let desk = Desk::new(desk_start(&store, &roster, &first, clock)?);
+    let bounds = Bounds {
+        sessions: usize::try_from(plan.limits.websocket_sessions)?,
+        lag_events: usize::try_from(plan.limits.websocket_lag_events)?,
+    };
+    let hub = Hub::new(desk, epoch, u64::from_ne_bytes(random()?), bounds);
     let (metrics, ladders) = (Arc::new(Metrics::new()), Arc::new(Mutex::new(Ladders::new())));
     let operators = Operators { metrics: metrics.clone(), ladders: ladders.clone() };
     let auth = Arc::new(Auth::new(plan.http.session_s.span()));

@@ -280,6 +280,25 @@ mod tests {
     }
 
     #[test]
+    fn keys_that_wait_and_tones_remembered_are_bounded() {
+        let mut voice = Voice::new(ToneHz(500), 7);
+        voice.set_path(path(Codec::Pcmu, true));
+        (0..=limits::LOAD_KEYS).for_each(|_| voice.press('1', 40));
+        let sent = packets(&mut voice, 20 * limits::LOAD_KEYS);
+        let begun = sent.iter().filter(|packet| packet.payload_type == 101 && packet.marker).count();
+        assert_eq!(begun, limits::LOAD_KEYS);
+        let mut ear = Voice::new(ToneHz(500), 8);
+        for n in 0..=u32::try_from(limits::LOAD_TONES).unwrap() {
+            let mut other = Voice::new(ToneHz::of_agent(n), n);
+            other.set_path(path(Codec::Pcmu, true));
+            for (_, bytes) in (0..20).filter_map(|_| other.next_packet()) {
+                ear.hear(&bytes);
+            }
+        }
+        assert_eq!(ear.count().tones.len(), limits::LOAD_TONES);
+    }
+
+    #[test]
     fn a_phone_on_hold_is_quiet_and_its_clock_goes_on() {
         let mut voice = Voice::new(ToneHz(500), 7);
         voice.set_path(path(Codec::Pcmu, true));

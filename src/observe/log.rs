@@ -135,6 +135,7 @@ fn kind(fact: &Fact) -> &'static str {
         Fact::LegResumed { .. } => "call.resumed",
         Fact::LegDigit { .. } => "call.dtmf",
         Fact::QueueAnnounced { .. } => "queue.announced",
+        Fact::QueueReordered { .. } => "queue.reordered",
         Fact::RoutingDecided { .. } => "routing.decided",
         Fact::InteractionWrapped { .. } => "interaction.wrapped",
         Fact::RecordingStarted { .. } => "recording.started",

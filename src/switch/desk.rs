@@ -57,7 +57,9 @@ impl Switch {
             Order::ForceState { agent, state, reason } => self.force_state(&agent, state, &reason),
             Order::Move { call, queue } => self.acd_order(|acd, now| acd.handle_move_call(now, call, &queue)),
             Order::SetPriority { call, priority } => {
-                self.acd_order(|acd, now| acd.handle_change_priority(now, call, priority))
+                let done = self.acd_order(|acd, now| acd.handle_change_priority(now, call, priority))?;
+                self.emit(Some(call), Fact::QueueReordered { priority, by: by.user.clone() });
+                Ok(done)
             }
             Order::SaveRecord { kind, record } => self.save_record(by, kind, record),
             Order::RemoveRecord { kind, key } => self.remove_record(by, kind, key),

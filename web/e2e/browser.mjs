@@ -13,10 +13,8 @@ export function launch() {
   return chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--allow-loopback-in-peer-connection'] })
 }
 
-/** A fresh centre and a fresh page at its door. Faults of the page are collected and fail `finish`. */
-export async function visit(browser, { language = 'en', theme = 'light', width = 1366, height = 768, furnish = () => {}, sessionMs } = {}) {
-  const fake = await startFake({ sessionMs })
-  furnish(fake.centre)
+/** A fresh page at a centre's door. Faults of the page are collected and fail `finish`. */
+export async function enter(browser, url, { language = 'en', theme = 'light', width = 1366, height = 768 } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, locale: language, reducedMotion: 'reduce' })
   await context.addInitScript(
     ([language, theme]) => {
@@ -28,19 +26,33 @@ export async function visit(browser, { language = 'en', theme = 'light', width =
   const page = await context.newPage()
   page.setDefaultTimeout(10_000)
   const faults = []
-  page.on('pageerror', (error) => faults.push(String(error)))
+  page.on('pageerror', (error) => faults.push(error.stack ?? String(error)))
   page.on('console', (message) => {
     const text = message.text()
     // The browser itself reports the refusals that the page expects.
     if (message.type() === 'error' && !/401|WebSocket connection|ERR_CONNECTION|ERR_INTERNET_DISCONNECTED/.test(text)) faults.push(text)
   })
-  await page.goto(fake.url)
+  await page.goto(url)
   const finish = async () => {
     await context.close()
-    await fake.close()
     if (faults.length > 0) throw new Error(`the page failed:\n${faults.join('\n')}`)
   }
-  return { fake, centre: fake.centre, page, finish }
+  return { page, finish }
+}
+
+/** The same at the door of a fresh pretended centre. */
+export async function visit(browser, { furnish = () => {}, sessionMs, ...options } = {}) {
+  const fake = await startFake({ sessionMs })
+  furnish(fake.centre)
+  const { page, finish } = await enter(browser, fake.url, options)
+  const leave = async () => {
+    try {
+      await finish()
+    } finally {
+      await fake.close()
+    }
+  }
+  return { fake, centre: fake.centre, page, finish: leave }
 }
 
 export async function signIn(page, user, { password = 'demo', account = '' } = {}) {

@@ -210,10 +210,10 @@ export function codeName(code: string): string {
   return known ? i18n.words(known.words) : i18n.word(i18n.t.codes, code)
 }
 
-/** A not-ready reason in the reader's words: the plan's, else a usual one's. */
+/** A not-ready reason in the reader's words: the plan's, else a usual one's. The switch's own begin with `system:`. */
 export function reasonName(reason: string): string {
   const known = desk.me?.reasons.find((one) => one.code === reason)
-  return known ? i18n.words(known.words) : i18n.word(i18n.t.reasons, reason)
+  return known ? i18n.words(known.words) : i18n.word(i18n.t.reasons, reason.replace(/^system:/, ''))
 }
 
 /** The name of an agent known by user name only. */

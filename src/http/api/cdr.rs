@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::{Path, State};
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -256,15 +256,23 @@ pub async fn list(
     }
     let (format, masked) = (filter.format, site.is_masked(identity.user.role));
     let wanted = Wanted::read(filter)?;
-    let rows = match format {
-        Format::Csv => limits::EXPORT_ROWS,
-        Format::Json | Format::Text => page_size(wanted.filter.limit),
-    };
+    if format == Format::Csv {
+        let items = site.read(move |view| export(view, &wanted, limits::EXPORT_ROWS, masked)).await?;
+        return Ok(csv_response(&items));
+    }
+    let rows = page_size(wanted.filter.limit);
     let (items, next) = site.read(move |view| page(view, &wanted, rows, masked)).await?;
-    Ok(match format {
-        Format::Csv => csv_response(&items),
-        Format::Json | Format::Text => axum::Json(Page { items, next }).into_response(),
-    })
+    Ok(axum::Json(Page { items, next }).into_response())
+}
+
+/// All that is wanted, or a refusal where it is more than `most`: a table that ends too soon looks like the whole.
+fn export(view: &dyn View, wanted: &Wanted, most: usize, masked: bool) -> Result<Vec<Cdr>, ApiError> {
+    let (items, _) = page(view, wanted, most.saturating_add(1), masked)?;
+    if items.len() <= most {
+        return Ok(items);
+    }
+    let msg = format!("More than {most} calls fit. Narrow it down with `from` and `to`, and export in parts.");
+    Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "export.too_long", msg))
 }
 
 /// Newest first. The cursor is the place below `c/`: `day/call`.
@@ -610,6 +618,10 @@ pub fn cdr(record: &CallRecord, masked: bool) -> Cdr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::EVENT_VERSION;
+    use crate::runtime::fold::EventFold;
+    use crate::store::Fold;
+    use crate::store::memory::MemoryView;
 
     #[test]
     fn a_ladder_is_drawn_as_an_engineer_reads_it() {
@@ -625,6 +637,30 @@ mod tests {
         ]);
         let expected = "t+00.000  127.0.0.9:5060 ── INVITE ──▶ switch\nt+02.140  127.0.0.9:5060 ◀── 200 OK ── switch\n";
         assert_eq!(drawn, expected);
+    }
+
+    #[test]
+    fn an_export_that_would_end_too_soon_is_refused_with_its_mend() {
+        let (view, fold) = (MemoryView::new(), EventFold::default());
+        view.reset(fold.version()).unwrap();
+        for n in 1..=3 {
+            let fact = Fact::CallAccepted {
+                leg: LegId::from_u128(n),
+                direction: Direction::Inbound,
+                from: Default::default(),
+                to: Default::default(),
+                dialplan: None,
+                sip_call_id: String::new(),
+            };
+            let (seq, at) = (Seq(n as u64), Time::from_secs(n as u64));
+            let event = Event { v: EVENT_VERSION, seq, at, call: Some(CallId::from_u128(n)), fact };
+            view.apply(seq, &fold.rows(seq, &serde_json::to_vec(&event).unwrap())).unwrap();
+        }
+        let wanted = Wanted::read(Filter::default()).unwrap();
+        assert_eq!(export(&view, &wanted, 3, false).unwrap().len(), 3);
+        let refused = export(&view, &wanted, 2, false).unwrap_err();
+        assert_eq!((refused.status.as_u16(), refused.code.as_str()), (413, "export.too_long"));
+        assert!(refused.msg.contains("`from` and `to`"), "{}", refused.msg);
     }
 
     #[test]

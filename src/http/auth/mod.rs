@@ -342,6 +342,33 @@ mod tests {
     }
 
     #[test]
+    fn of_too_many_sessions_the_one_that_ends_first_is_signed_out() {
+        let auth = Auth::new(Duration::from_secs(100));
+        let (first, _) = auth.sign_in(user("li"), NOW).unwrap();
+        let later = SignedIn { user: user("wang"), expires: NOW + Duration::from_secs(101) };
+        let ids = (1..limits::SIGNED_IN).map(|n| TokenId::of(&n.to_string()));
+        auth.lock().sessions.extend(ids.map(|id| (id, later.clone())));
+        assert!(auth.session(first.id(), NOW).is_some());
+        let (last, _) = auth.sign_in(user("li"), NOW + Duration::from_secs(1)).unwrap();
+        assert_eq!(auth.lock().sessions.len(), limits::SIGNED_IN);
+        assert!(auth.session(first.id(), NOW).is_none() && auth.session(last.id(), NOW).is_some());
+    }
+
+    #[tokio::test]
+    async fn of_too_many_verified_keys_the_oldest_is_forgotten() {
+        let auth = Auth::new(Duration::from_secs(100));
+        let clear = || ClearPassword("correct horse".into());
+        let known = User { password: Some(password::hash(&clear()).unwrap()), ..user("crm") };
+        let kept = (0..limits::API_KEYS).map(|n| TokenId::of(&n.to_string()));
+        auth.lock().keys.extend(kept);
+        let from = "127.0.0.1".parse().unwrap();
+        assert!(auth.verify_key(&"crm".into(), Some(known), clear(), from, NOW).await.is_ok());
+        let kept = auth.lock();
+        assert_eq!(kept.keys.len(), limits::API_KEYS);
+        assert!(!kept.keys.contains(&TokenId::of("0")) && kept.keys.contains(&TokenId::of("1")));
+    }
+
+    #[test]
     fn a_user_with_another_role_or_password_is_signed_out() {
         let auth = Auth::new(Duration::from_secs(100));
         let (token, _) = auth.sign_in(user("li"), NOW).unwrap();

@@ -36,6 +36,16 @@ struct State {
     ids: IdSource,
     /// Sockets of each user.
     links: BTreeMap<UserName, usize>,
+    bounds: Bounds,
+}
+
+/// How much the hub keeps, as the plan's limits say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Sessions at once, those that wait for their client to come back included.
+    pub sessions: usize,
+    /// Events that may wait for a slow client.
+    pub lag_events: usize,
 }
 
 /// A session's live socket: what the socket's task holds.
@@ -71,9 +81,10 @@ pub enum Next {
 
 impl Hub {
     /// `seed` names sessions; it comes from the operating system, for a session's name is half of what resumes it.
-    pub fn new(desk: Desk, epoch: Epoch, seed: u64) -> Arc<Self> {
+    pub fn new(desk: Desk, epoch: Epoch, seed: u64, bounds: Bounds) -> Arc<Self> {
         let (folded, _) = watch::channel(desk.seq());
-        let state = State { desk, sessions: BTreeMap::new(), ids: IdSource::from_seed(seed), links: BTreeMap::new() };
+        let (sessions, links, ids) = (BTreeMap::new(), BTreeMap::new(), IdSource::from_seed(seed));
+        let state = State { desk, sessions, ids, links, bounds };
         Arc::new(Self { state: Mutex::new(state), folded, epoch })
     }
 
@@ -280,11 +291,11 @@ impl State {
             let (_, oldest) = unattended.ok_or(NoSession::TooManyOfYours)?;
             self.sessions.remove(&oldest);
         }
-        if self.sessions.len() >= limits::CTI_SESSIONS {
+        if self.sessions.len() >= self.bounds.sessions {
             return Err(NoSession::Full);
         }
         let id = self.ids.next(now);
-        self.sessions.insert(id, Session::new(me.clone(), masked, self.desk.seq(), now));
+        self.sessions.insert(id, Session::new(me.clone(), masked, self.desk.seq(), now, self.bounds.lag_events));
         Ok(id)
     }
 

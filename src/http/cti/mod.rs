@@ -8,4 +8,4 @@ pub mod hub;
 pub mod session;
 pub mod socket;
 
-pub use hub::Hub;
+pub use hub::{Bounds, Hub, NoSession};

@@ -39,6 +39,7 @@ pub struct Session {
     ended: bool,
     /// When the last socket was lost.
     detached: Time,
+    lag_events: usize,
 }
 
 #[derive(Debug)]
@@ -83,7 +84,8 @@ pub enum Pace {
 }
 
 impl Session {
-    pub fn new(me: Me, masked: bool, seq: Seq, now: Time) -> Self {
+    /// `lag_events` may wait for a slow client; past them they are dropped and it gets snapshots instead.
+    pub fn new(me: Me, masked: bool, seq: Seq, now: Time, lag_events: usize) -> Self {
         Self {
             viewer: Viewer { user: me.user.clone(), masked, topics: Vec::new() },
             me,
@@ -99,6 +101,7 @@ impl Session {
             attached: None,
             ended: false,
             detached: now,
+            lag_events,
         }
     }
 
@@ -187,7 +190,7 @@ impl Session {
         if self.attached.is_none() {
             return Pace::Well;
         }
-        if self.events_waiting >= limits::CTI_BACKLOG {
+        if self.events_waiting >= self.lag_events {
             return self.fall(now);
         }
         self.events_waiting += 1;
@@ -313,6 +316,7 @@ mod tests {
     use super::*;
 
     const NOW: Time = Time::from_secs(1_000);
+    const LAG_EVENTS: usize = 512;
 
     fn session() -> (Session, u64) {
         let me = Me {
@@ -323,7 +327,7 @@ mod tests {
             account: None,
             reasons: vec![],
         };
-        let mut session = Session::new(me, true, Seq(10), NOW);
+        let mut session = Session::new(me, true, Seq(10), NOW, LAG_EVENTS);
         let connection = session.attach(Arc::new(Notify::new()));
         (session, connection)
     }
@@ -379,7 +383,7 @@ mod tests {
         let (mut session, _) = session();
         let mut seq = 10;
         for fall in 0..=limits::CTI_FALLS {
-            for _ in 0..limits::CTI_BACKLOG {
+            for _ in 0..LAG_EVENTS {
                 seq += 1;
                 assert_eq!(push(&mut session, seq, NOW), Pace::Well);
             }

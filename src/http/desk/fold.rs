@@ -301,7 +301,10 @@ impl Desk {
             | Fact::AgentLinkRestored { .. }
             | Fact::PhoneRegistered { .. }
             | Fact::PhoneUnregistered { .. } => self.on_agent(event, touched),
-            Fact::QueueEntered { .. } | Fact::QueueLeft { .. } | Fact::QueueAnnounced { .. } => {
+            Fact::QueueEntered { .. }
+            | Fact::QueueLeft { .. }
+            | Fact::QueueAnnounced { .. }
+            | Fact::QueueReordered { .. } => {
                 self.on_queue(event, touched);
             }
             Fact::RecordSaved { kind, key, record, .. } => self.on_saved(*kind, key, record, event.at, touched),
@@ -512,6 +515,14 @@ impl Desk {
                     (waiting.position, waiting.wait_s, waiting.rev) = (*position, *wait_s, event.seq);
                     touched.waiting.insert(key);
                 }
+            }
+            Fact::QueueReordered { priority, .. } => {
+                for (key, waiting) in self.waiting.iter_mut().filter(|(key, _)| key.1 == id) {
+                    (waiting.priority, waiting.rev) = (*priority, event.seq);
+                    touched.waiting.insert(key.clone());
+                }
+                self.calls.get_mut(&id).into_iter().for_each(|call| call.priority = *priority);
+                self.touch_call(id, event, touched);
             }
             _ => {}
         }

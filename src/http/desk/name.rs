@@ -27,6 +27,7 @@ pub fn name_of(fact: &Fact) -> &'static str {
         Fact::QueueEntered { .. } => "queue.entered",
         Fact::QueueLeft { .. } => "queue.left",
         Fact::QueueAnnounced { .. } => "queue.announced",
+        Fact::QueueReordered { .. } => "queue.reordered",
         Fact::QueueOverflowed { .. } => "queue.overflowed",
         Fact::RoutingDecided { .. } => "routing.decided",
         Fact::CallOffered { .. } => "call.offered",

@@ -8,7 +8,8 @@ use super::entity::{Call, CallState, Key};
 use super::*;
 use crate::cause::{Cause, Party, What};
 use crate::event::{Address, AgentState, Direction, Event, Fact, OfferOutcome, QueueExit, Role, Seq};
-use crate::ids::{CallId, LegId, UserName};
+use crate::ids::{CallId, LegId, UserName, VoicemailId};
+use crate::limits::http as limits;
 use crate::time::Time;
 
 const LI: &str = "li";
@@ -152,6 +153,105 @@ fn an_ended_call_stays_with_its_agent_until_the_wrap_up_is_over() {
     let gone = sees(&me, &over).into_iter().find(|(key, _)| key.id == call(1).to_string());
     assert_eq!(gone.map(|(_, form)| form), Some(Form::Gone));
     assert!(story.desk.call(call(1)).is_none(), "nobody needs it any more");
+}
+
+#[test]
+fn a_plan_names_queues_and_who_serves_them_also_after_a_reload() {
+    let plan = |text: &str| plan::queues_of(&crate::plan::Plan::from_toml(text).expect("the plan is good"));
+    let skilled = |level: u8| StartAgent {
+        name: "li".into(),
+        display: "Li Na".into(),
+        skills: [("billing".into(), level)].into(),
+    };
+    let first = "[queue.support]\nskills = \"billing >= 3\"\nlabel = { en = \"Support\", zh = \"支持\" }\n\
+                 dispositions = [\"solved\"]\nwrap_up = \"code_required\"\n\
+                 [dispositions]\nsolved = { en = \"Solved\", zh = \"已解决\" }\n[skills]\nbilling = \"Billing\"\n";
+    let start = Start { agents: vec![skilled(3)], queues: plan(first), ..Start::default() };
+    let mut story = Story { desk: Desk::new(start), seq: 0 };
+    let queue = story.desk.queues().next().unwrap().clone();
+    assert_eq!((queue.label.zh.as_str(), queue.code_required), ("支持", true));
+    assert_eq!((queue.codes[0].code.as_str(), queue.codes[0].words.zh.as_str()), ("solved", "已解决"));
+    assert_eq!(story.desk.agents().next().unwrap().queues, ["support".into()]);
+    story.desk.take_plan(plan(&first.replace(">= 3", ">= 4").replace("Support", "Help")));
+    let changed = story.tell(0, Fact::PlanApplied { plan: String::new(), changes: Vec::new() });
+    assert_eq!(changed.images.len(), 2, "the queue and the agent");
+    assert_eq!(story.desk.queues().next().unwrap().label.en, "Help");
+    assert_eq!(story.desk.agents().next().unwrap().queues, []);
+}
+
+#[test]
+fn the_service_level_counts_who_was_answered_in_time_and_not_who_left_at_once() {
+    let text = "[queue.support]\nservice_level_s = 20\nshort_abandon_s = 5\n";
+    let queues = plan::queues_of(&crate::plan::Plan::from_toml(text).expect("the plan is good"));
+    let mut story = Story { desk: Desk::new(Start { queues, ..Start::default() }), seq: 0 };
+    let left = |exit, waited_ms| Fact::QueueLeft { queue: "support".into(), exit, waited_ms };
+    for (n, (exit, waited_ms)) in [
+        (QueueExit::Answered, 20_000),
+        (QueueExit::Answered, 20_001),
+        (QueueExit::Abandoned, 5_000),
+        (QueueExit::Abandoned, 5_001),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let n = u8::try_from(n + 1).unwrap();
+        story.tell(n, accepted(n));
+        story.tell(n, entered());
+        story.tell(n, left(exit, waited_ms));
+    }
+    let queue = story.desk.queues().next().unwrap();
+    assert_eq!((queue.answered, queue.answered_in_time), (2, 1));
+    assert_eq!((queue.abandoned, queue.abandoned_short), (2, 1));
+}
+
+#[test]
+fn a_supervisor_gives_a_waiting_call_another_priority() {
+    let mut story = Story::new();
+    story.tell(1, accepted(1));
+    story.tell(1, entered());
+    story.tell(1, Fact::QueueReordered { priority: 50, by: "boss".into() });
+    assert_eq!(story.desk.waiting(&"support".into())[0].priority, 50);
+    assert_eq!(story.call(1).priority, 50);
+}
+
+#[test]
+fn legs_and_voicemails_in_the_picture_are_bounded() {
+    let mut story = Story::new();
+    story.tell(1, accepted(1));
+    for _ in 0..limits::DESK_LEGS {
+        story.tell(1, added(1, 1, LI));
+    }
+    assert_eq!(story.call(1).legs.len(), limits::DESK_LEGS);
+    let left = |n: usize| Fact::VoicemailLeft {
+        voicemail: VoicemailId::from_u128(n as u128),
+        r#box: "airline".into(),
+        from: Address::default(),
+        file: String::new(),
+        seconds: 3.0,
+    };
+    (0..limits::DESK_VOICEMAILS).for_each(|n| drop(story.tell(1, left(n))));
+    let last = story.tell(1, left(limits::DESK_VOICEMAILS));
+    assert_eq!(story.desk.voicemails().count(), limits::DESK_VOICEMAILS);
+    assert!(last.images.iter().any(|image| matches!(image.entity, Entity::Gone(_))), "the first goes, and is told");
+}
+
+#[test]
+fn of_too_many_calls_the_oldest_ended_one_goes() {
+    let mut story = Story::new();
+    story.talk(1, LI);
+    story.tell(1, ended());
+    story.tell(0, agent_is(LI, AgentState::WrapUp));
+    let arrive = |story: &mut Story, n: usize| {
+        story.seq += 1;
+        let call = Some(CallId::from_u128(1_000 + n as u128));
+        let event = Event { v: 1, seq: Seq(story.seq), at: Time::from_secs(2_000), call, fact: accepted(2) };
+        story.desk.apply(&event).unwrap()
+    };
+    (1..limits::DESK_CALLS).for_each(|n| drop(arrive(&mut story, n)));
+    assert!(story.desk.call(call(1)).is_some());
+    arrive(&mut story, limits::DESK_CALLS);
+    assert!(story.desk.call(call(1)).is_none(), "the wrapped-up one goes");
+    assert_eq!(story.desk.calls().count(), limits::DESK_CALLS);
 }
 
 #[test]

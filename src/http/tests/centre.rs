@@ -14,7 +14,7 @@ use crate::crm::{Phone, User};
 use crate::event::{Address, Direction, EVENT_VERSION, Event, Fact, RecordKind, Seq};
 use crate::http::auth::{Auth, SignOuts};
 use crate::http::centre::{Centre, Health, LadderMessage, PlanNames, ReadFailed};
-use crate::http::cti::Hub;
+use crate::http::cti::{Bounds, Hub};
 use crate::http::desk::{Desk, QueuePlan, Start, StartAgent};
 use crate::ids::{AgentName, CallId, Epoch, LegId};
 use crate::runtime::bus::Observer;
@@ -25,6 +25,7 @@ use crate::time::Time;
 
 /// How long a session lasts.
 pub const SESSION_TIME: core::time::Duration = core::time::Duration::from_secs(43_200);
+pub const BOUNDS: Bounds = Bounds { sessions: 100, lag_events: 512 };
 pub const EPOCH: Epoch = Epoch::from_u128(42);
 pub const NOW: Time = Time::from_secs(1_700_000_000);
 
@@ -61,7 +62,7 @@ impl MemoryCentre {
         };
         let view = MemoryView::new();
         view.reset(EventFold::default().version()).unwrap();
-        let (hub, auth) = (Hub::new(Desk::new(start), EPOCH, 3), Arc::new(Auth::new(SESSION_TIME)));
+        let (hub, auth) = (Hub::new(Desk::new(start), EPOCH, 3, BOUNDS), Arc::new(Auth::new(SESSION_TIME)));
         let sign_outs = SignOuts { auth: Arc::clone(&auth), hub: Arc::clone(&hub) };
         let centre = Arc::new(Self {
             hub,

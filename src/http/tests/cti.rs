@@ -6,9 +6,12 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::Server;
-use super::centre::EPOCH;
+use super::centre::{BOUNDS, EPOCH, NOW};
 use crate::command::{Refusal, UserRole};
 use crate::event::{AgentState, Fact};
+use crate::http::cti::{Hub, NoSession};
+use crate::http::desk::Desk;
+use crate::http::desk::entity::Me;
 use crate::http::orders::ORDERS;
 use crate::limits::http as limits;
 
@@ -102,6 +105,35 @@ async fn a_supervisor_sees_numbers_and_an_agent_may_not_see_all_calls() {
     assert_eq!(supervisor.ask(sub(&["calls"])).await["items"], json!([]));
     server.centre.arrive(1);
     assert_eq!(supervisor.next().await["items"][0]["from"]["number"], "+8613800138000");
+}
+
+#[tokio::test]
+async fn topics_of_one_session_are_bounded() {
+    let server = Server::start().await;
+    let (mut client, _) = server.cti(&server.sign_in(UserRole::Supervisor).await, Value::Null).await;
+    for n in 0..limits::CTI_TOPICS {
+        assert_eq!(client.ask(sub(&[&format!("queue:q{n}")])).await["t"], "snap");
+    }
+    let refusal = client.ask(sub(&["agents"])).await;
+    assert_eq!((&refusal["t"], &refusal["code"]), (&json!("err"), &json!("topic.too_many")));
+    assert_eq!(client.ask(sub(&["queue:q0"])).await["t"], "snap", "one that it has is shown again");
+}
+
+#[test]
+fn sessions_of_everybody_are_bounded() {
+    let hub = Hub::new(Desk::default(), EPOCH, 3, BOUNDS);
+    let person = |n: usize| Me {
+        user: format!("u{n}").as_str().into(),
+        display: String::new(),
+        role: UserRole::Agent,
+        language: None,
+        account: None,
+        reasons: Vec::new(),
+    };
+    for n in 0..BOUNDS.sessions {
+        hub.attach(&person(n / limits::CTI_SESSIONS_PER_USER), false, None, NOW).unwrap();
+    }
+    assert_eq!(hub.attach(&person(BOUNDS.sessions), false, None, NOW).unwrap_err(), NoSession::Full);
 }
 
 #[tokio::test]
