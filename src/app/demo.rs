@@ -212,7 +212,7 @@ async fn traffic(
 }
 
 /// Who calls which number, and the keys they press: one group a prompt. The first chooses English or Mandarin; nought
-/// asks for a person.
+/// asks for a person; 1 while waiting for the airline leaves a message instead.
 fn lines() -> Vec<Line> {
     let line = |to: &str, weight, ways: &[&str], patience_seconds| Line {
         to: vec![to.to_owned()],
@@ -221,19 +221,19 @@ fn lines() -> Vec<Line> {
         patience_seconds,
     };
     vec![
-        line(AIRLINE, 5, &["1,,0", "2,,0", "1,,1", "2,,2,482913"], [60, 180]),
+        line(AIRLINE, 5, &["1,,0", "2,,0", "1,,1", "2,,2,482913", "1,,0,1"], [60, 180]),
         line(BANK, 3, &["1,,0", "2,,0"], [60, 180]),
         line(LAPTOPS, 2, &["1,,,0", "2,,,1"], [45, 120]),
         line(WEATHER, 1, &["1", "2"], [30, 40]),
     ]
 }
 
-/// The numbers of the sample's customers, and one that nobody knows.
+/// The numbers of the sample's customers, and some that nobody knows.
 fn customers_numbers(folder: &Path) -> anyhow::Result<Vec<String>> {
     let text = std::fs::read_to_string(folder.join(sample::CUSTOMERS))?;
     let words = text.split([',', ';', '|', '\n']).map(str::trim);
     let numbers = words.filter(|word| word.starts_with('+')).map(str::to_owned);
-    Ok(numbers.chain(["+8613700137000".to_owned()]).collect())
+    Ok(numbers.chain(["+8613700137000", "+862038123456", "+861065551234"].map(str::to_owned)).collect())
 }
 
 // -- what visitors are told ------------------------------------------------------------------------------------------

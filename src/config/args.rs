@@ -110,7 +110,7 @@ pub enum LogFormat {
 #[derive(Clone, Debug, Arguments, PartialEq)]
 pub struct Demo {
     /// Simulated calls a minute
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=600))]
+    #[arg(long, value_name = "N", default_value_t = 14, value_parser = clap::value_parser!(u32).range(0..=600))]
     pub calls_per_minute: u32,
     /// Simulated agents
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(0..=200))]
