@@ -1,10 +1,10 @@
 //! What crossed the wire, by independent judges: dumpcap writes it down, tshark says what it was.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use rtp::packet::Packet;
 use rustix::process::Signal;
@@ -15,10 +15,15 @@ use super::child::{Running, patiently};
 use super::place::{Party, Place};
 use super::sound::Sound;
 
+/// Longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// A running capture of a place's packets.
 pub struct Capture {
     running: Running,
     file: PathBuf,
+    /// An address of the place that nobody has.
+    nowhere: Ipv4Addr,
 }
 
 /// A SIP message as tshark read it.
@@ -59,23 +64,45 @@ impl Capture {
         // The header of the file stands once packets are taken.
         let up = patiently(Duration::from_secs(10), || running.said().contains("File:").then_some(()));
         assert!(up.is_some(), "dumpcap does not capture (run scripts/setup.sh): {}", running.said());
-        Self { running, file }
+        Self { running, file, nowhere: place.address(250) }
     }
 
     /// Waits until something that a party sent has been written down.
     pub fn wait_for_reply(&self, from: Party) {
-        let sent = || {
-            let bytes = std::fs::read(&self.file).unwrap_or_default();
-            udp_datagrams(&bytes).iter().any(|d| from.is_at(d.from.0, d.from.1)).then_some(())
-        };
-        let seen = patiently(Duration::from_secs(20), sent);
-        assert!(seen.is_some(), "nothing from {from:?}: {}", self.running.said());
+        self.wait_until("a reply", |seen| udp_datagrams(&seen.bytes()).iter().any(|d| from.is_at(d.from.0, d.from.1)));
+    }
+
+    /// Waits until a party has heard a tone from another for so many seconds altogether.
+    pub fn wait_until_heard(&self, from: Party, to: Party, hz: u16, seconds: f64) {
+        self.wait_until(&format!("{hz} Hz for {seconds} s"), |seen| seen.sound(from, to).of(hz) >= seconds);
+    }
+
+    /// Waits until a party has sent another these keys.
+    pub fn wait_for_keys(&self, from: Party, to: Party, keys: &str) {
+        self.wait_until(keys, |seen| seen.keys(from, to) == keys);
+    }
+
+    /// Waits for something in what has been written down so far; SIP is read at the end only.
+    fn wait_until(&self, what: &str, is: impl Fn(&Captured) -> bool) {
+        let so_far = Captured { file: self.file.clone(), sip: Vec::new() };
+        let until = Instant::now() + PATIENCE;
+        while !is(&so_far) {
+            assert!(Instant::now() < until, "no {what} within {PATIENCE:?}: {}", self.running.said());
+            std::thread::sleep(Duration::from_millis(150));
+        }
     }
 
     pub fn stop(self) -> Captured {
-        let Self { mut running, file } = self;
-        // The last packets are in the kernel's buffer for a moment.
-        std::thread::sleep(Duration::from_millis(300));
+        let Self { mut running, file, .. } = self;
+        // The last packets are in the kernel's buffer for a moment: a mark goes behind them.
+        let mark: &[u8] = b"the end of the capture";
+        let pen = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+        let written = patiently(PATIENCE, || {
+            pen.send_to(mark, (self.nowhere, 9)).expect("loopback takes a datagram");
+            let bytes = std::fs::read(&file).unwrap_or_default();
+            udp_datagrams(&bytes).iter().any(|d| d.payload == mark).then_some(())
+        });
+        assert!(written.is_some(), "dumpcap does not write: {}", running.said());
         running.signal(Signal::INT);
         running.ends_within(Duration::from_secs(10));
         let sip = read_sip(&file);
@@ -149,8 +176,20 @@ impl Captured {
         Sound::new(samples)
     }
 
+    /// When the first TCP segment with these words left a party.
+    pub fn first_words(&self, words: &str, from: Party) -> SystemTime {
+        let bytes = self.bytes();
+        let packets = ip_packets(&bytes).into_iter().filter(|packet| packet.protocol == 6 && packet.is_from(from));
+        let found = packets.filter(|packet| packet.holds(words.as_bytes())).map(|packet| packet.at).next();
+        found.unwrap_or_else(|| panic!("nobody at {from:?} said {words}"))
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        std::fs::read(&self.file).unwrap_or_default()
+    }
+
     fn rtp(&self, from: Party, to: Party) -> Vec<Packet> {
-        let bytes = std::fs::read(&self.file).expect("the capture is there");
+        let bytes = self.bytes();
         let datagrams = udp_datagrams(&bytes).into_iter().filter(|d| is_from_to(d.from, d.to, from, to));
         // RTCP has the odd port and packet types from 200 on, which read as payload types 72 to 76.
         let rtp = datagrams.filter(|d| {
@@ -171,25 +210,57 @@ struct Datagram<'a> {
     payload: &'a [u8],
 }
 
-/// UDP over IPv4 over Ethernet from a pcap file; whatever else there is, is left out.
-fn udp_datagrams(file: &[u8]) -> Vec<Datagram<'_>> {
+/// An IPv4 packet of a capture.
+struct IpPacket<'a> {
+    at: SystemTime,
+    protocol: u8,
+    from: Ipv4Addr,
+    to: Ipv4Addr,
+    /// From the ports on.
+    rest: &'a [u8],
+}
+
+impl IpPacket<'_> {
+    fn port(&self, at: usize) -> u16 {
+        u16::from_be_bytes([self.rest[at], self.rest[at + 1]])
+    }
+
+    fn is_from(&self, party: Party) -> bool {
+        party.is_at(self.from, self.port(0))
+    }
+
+    fn holds(&self, words: &[u8]) -> bool {
+        self.rest.windows(words.len()).any(|piece| piece == words)
+    }
+}
+
+/// IPv4 over Ethernet from a pcap file that may still grow; whatever else there is, is left out.
+fn ip_packets(file: &[u8]) -> Vec<IpPacket<'_>> {
     let mut found = Vec::new();
     let mut rest = file.get(24..).unwrap_or_default();
     while let Some((head, tail)) = rest.split_at_checked(16) {
-        let length = u32::from_le_bytes([head[8], head[9], head[10], head[11]]) as usize;
-        let Some((frame, next)) = tail.split_at_checked(length) else { break };
+        let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let Some((frame, next)) = tail.split_at_checked(word(8) as usize) else { break };
         rest = next;
-        let Some(ip) = frame.get(14..).filter(|_| frame[12..14] == [8, 0]) else { continue };
-        let header = usize::from(ip[0] & 15) * 4;
-        if ip.len() < header + 8 || ip[9] != 17 {
-            continue;
-        }
+        let Some(ip) = frame.get(14..).filter(|ip| frame[12..14] == [8, 0] && ip.len() >= 20) else { continue };
+        let Some(rest) = ip.get(usize::from(ip[0] & 15) * 4..).filter(|rest| rest.len() >= 8) else { continue };
         let address = |at: usize| Ipv4Addr::new(ip[at], ip[at + 1], ip[at + 2], ip[at + 3]);
-        let port = |at: usize| u16::from_be_bytes([ip[header + at], ip[header + at + 1]]);
-        let (from, to) = ((address(12), port(0)), (address(16), port(2)));
-        found.push(Datagram { from, to, payload: &ip[header + 8..] });
+        let at = SystemTime::UNIX_EPOCH + Duration::new(word(0).into(), word(4) * 1_000);
+        found.push(IpPacket { at, protocol: ip[9], from: address(12), to: address(16), rest });
     }
     found
+}
+
+fn udp_datagrams(file: &[u8]) -> Vec<Datagram<'_>> {
+    let datagrams = ip_packets(file).into_iter().filter(|packet| packet.protocol == 17);
+    let read = |packet: IpPacket<'_>| (packet.from, packet.port(0), packet.to, packet.port(2));
+    datagrams
+        .map(|packet| {
+            let payload = &packet.rest[8..];
+            let (from, from_port, to, to_port) = read(packet);
+            Datagram { from: (from, from_port), to: (to, to_port), payload }
+        })
+        .collect()
 }
 
 fn tshark(file: &std::path::Path, arguments: &[&str]) -> String {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command as Program;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use strowger::app::{centre, edition};
@@ -29,18 +29,11 @@ pub const RECEPTION: &str = "+862038120001";
 /// The carrier's number that takes a message.
 pub const MESSAGE: &str = "+862038120002";
 
-/// An event and when a desktop would have had it.
-#[derive(Clone, Debug)]
-pub struct Heard {
-    pub at: SystemTime,
-    pub event: Arc<Event>,
-}
-
 /// A centre that runs in this process, so that a test can order what a desktop orders.
 pub struct Centre {
     runtime: Runtime,
     running: Option<centre::Running>,
-    heard: Arc<Mutex<Vec<Heard>>>,
+    heard: Arc<Mutex<Vec<Arc<Event>>>>,
     recordings: PathBuf,
     _edition: watch::Sender<Arc<strowger::switch::Edition>>,
 }
@@ -86,12 +79,8 @@ impl Centre {
 
     // -- what has happened -------------------------------------------------------------------------------------------
 
-    pub fn heard(&self) -> Vec<Heard> {
-        self.heard.lock().expect("no holder panics").clone()
-    }
-
     pub fn events(&self) -> Vec<Arc<Event>> {
-        self.heard().into_iter().map(|heard| heard.event).collect()
+        self.heard.lock().expect("no holder panics").clone()
     }
 
     /// Waits for an event.
@@ -160,13 +149,12 @@ impl Drop for Centre {
     }
 }
 
-/// Keeps every event with the time at which a desktop has it.
-struct Listener(Arc<Mutex<Vec<Heard>>>);
+/// Keeps every event as desktops have it.
+struct Listener(Arc<Mutex<Vec<Arc<Event>>>>);
 
 impl Observer for Listener {
     fn handle(&mut self, event: &Arc<Event>) {
-        let heard = Heard { at: SystemTime::now(), event: event.clone() };
-        self.0.lock().expect("no holder panics").push(heard);
+        self.0.lock().expect("no holder panics").push(event.clone());
     }
 }
 

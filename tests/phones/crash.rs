@@ -98,7 +98,7 @@ fn a_centre_told_to_stop_lets_the_call_finish_and_refuses_new_ones() {
     let recordings = place.path("centre/data/recordings");
     patiently(Duration::from_secs(20), || only_wav_in(&recordings)).expect("a message is recorded");
     served.process.signal(Signal::TERM);
-    let draining = patiently(Duration::from_secs(5), || served.process.said().contains("draining").then_some(()));
+    let draining = patiently(Duration::from_secs(20), || served.process.said().contains("draining").then_some(()));
     assert!(draining.is_some(), "{}", served.process.said());
     let late = Line { port: 5_070, ..LINE };
     Sipp::start(&place, late, &Speech::new(), &Script::call().refused(503)).succeeds();
@@ -126,7 +126,8 @@ fn a_second_signal_ends_the_call_at_once_with_its_record() {
     let recordings = place.path("centre/data/recordings");
     patiently(Duration::from_secs(20), || only_wav_in(&recordings)).expect("a message is recorded");
     served.process.signal(Signal::TERM);
-    std::thread::sleep(Duration::from_millis(300));
+    let draining = patiently(Duration::from_secs(20), || served.process.said().contains("draining").then_some(()));
+    assert!(draining.is_some(), "{}", served.process.said());
     served.process.signal(Signal::TERM);
     let remains = served.remains();
     caller.succeeds();

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
@@ -17,10 +17,9 @@ use super::child::patiently;
 
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// A frame and when it came.
+/// A frame of the CTI socket.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    pub at: SystemTime,
     pub frame: Value,
 }
 
@@ -114,7 +113,7 @@ async fn connect(host: Ipv4Addr, user: &str, password: &str) -> WebSocketStream<
 async fn listen(mut incoming: SplitStream<WebSocketStream<TcpStream>>, frames: Arc<Mutex<Vec<Frame>>>) {
     while let Some(Ok(message)) = incoming.next().await {
         if let Ok(frame) = message.to_text().map_err(drop).and_then(|text| serde_json::from_str(text).map_err(drop)) {
-            frames.lock().expect("no holder panics").push(Frame { at: SystemTime::now(), frame });
+            frames.lock().expect("no holder panics").push(Frame { frame });
         }
     }
 }

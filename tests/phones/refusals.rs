@@ -112,7 +112,7 @@ fn a_forked_call_rings_every_phone_of_an_account_and_the_first_answer_wins() {
     downstairs.order("accept", "");
     alice.wait_for("CALL_ESTABLISHED");
     upstairs.wait_for("CALL_CLOSED");
-    std::thread::sleep(Duration::from_secs(2));
+    capture.wait_until_heard(place.party(CENTRE), place.party(ALICE.party), tone::BOB, 1.2);
     alice.hang_up();
     downstairs.wait_for("CALL_CLOSED");
     let records = centre.records(1);

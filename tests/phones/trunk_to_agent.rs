@@ -43,8 +43,8 @@ fn a_call_from_the_trunk_reaches_an_agent_is_heard_both_ways_recorded_and_kept()
     assert_eq!(call["customer"]["tier"], "gold", "{call}");
     let answers = call["answers"].as_array().expect("answers are a list");
     assert!(answers.iter().any(|answer| answer["name"] == "reason" && answer["value"] == "urgent"), "{call}");
-    let rings = wire.first("180", phone, us);
-    assert!(offer.at < rings.at, "offered at {:?}, the phone rings at {:?}", offer.at, rings.at);
+    let (offered, rings) = (wire.first_words("call.offered", us), wire.first("180", phone, us).at);
+    assert!(offered < rings, "offered at {offered:?}, the phone rings at {rings:?}");
 
     // The wire, as tshark has it.
     assert_eq!(wire.ladder(trunk, us), ["INVITE", "100", "200", "ACK", "BYE", "200"]);
@@ -72,7 +72,7 @@ fn a_call_from_the_trunk_reaches_an_agent_is_heard_both_ways_recorded_and_kept()
     assert_eq!(record.offers.iter().map(|offer| offer.outcome).collect::<Vec<_>>(), [Some(OfferOutcome::Answered)]);
     assert_eq!(record.legs.iter().map(|leg| leg.role).collect::<Vec<_>>(), [Role::Caller, Role::Agent]);
     assert!(record.legs.iter().all(|leg| leg.stats.is_some_and(|stats| stats.packets_received > 200)), "{record:#?}");
-    assert_eq!(record.path.first().map(|step| step.outcome.as_str()), Some("2"), "{:?}", record.path);
+    assert_eq!(record.path.first().map(|step| step.outcome.as_str()), Some("key 2"), "{:?}", record.path);
 
     // The recording: the caller left, the agent right, nobody on both.
     let channels = remains.recording(record);
@@ -95,20 +95,21 @@ fn a_registered_phone_reaches_an_agent_through_the_same_menu() {
     let capture = Capture::start(&place);
     carol.dial(RECEPTION);
     carol.wait_for("CALL_ESTABLISHED");
-    std::thread::sleep(Duration::from_secs(2));
+    let (us, a, c) = (place.party(CENTRE), place.party(ALICE.party), place.party(CAROL.party));
+    capture.wait_until_heard(us, c, tone::WELCOME, 0.5);
     carol.press("2");
     alice.wait_for("CALL_ESTABLISHED");
-    std::thread::sleep(Duration::from_secs(4));
+    capture.wait_until_heard(us, c, tone::ALICE, 2.2);
+    capture.wait_until_heard(us, a, tone::CAROL, 2.2);
     carol.hang_up();
     alice.wait_for("CALL_CLOSED");
 
     let record = &centre.records(1)[0];
     assert_eq!(record.from.number, "1003", "{record:#?}");
-    assert_eq!(record.path.first().map(|step| step.outcome.as_str()), Some("2"), "{:?}", record.path);
+    assert_eq!(record.path.first().map(|step| step.outcome.as_str()), Some("key 2"), "{:?}", record.path);
     assert_eq!(record.queues.iter().map(|visit| visit.exit).collect::<Vec<_>>(), [Some(QueueExit::Answered)]);
     assert_eq!(record.agent.as_ref().map(|agent| agent.as_str()), Some("alice"));
     let wire = capture.stop();
-    let (us, a, c) = (place.party(CENTRE), place.party(ALICE.party), place.party(CAROL.party));
     let heard = wire.sound(us, c);
     assert_eq!((heard.order().first(), heard.order().last()), (Some(&tone::WELCOME), Some(&tone::ALICE)));
     assert!(heard.of(tone::ALICE) > 2.0, "{:?}", heard.runs());
@@ -128,7 +129,6 @@ fn an_agent_who_does_not_answer_is_passed_over_and_the_next_one_rings() {
     let bob = Phone::start(&place, Setup { answers: true, ..BOB });
     centre.wait_until_registered("1002");
     // Alice has been idle for longer, so she is offered the call first.
-    std::thread::sleep(Duration::from_millis(200));
     centre.serve_from("bob", "1002");
     let capture = Capture::start(&place);
     let speech = Speech::new().silence(2).keys("1").tone(tone::CALLER, 10);
