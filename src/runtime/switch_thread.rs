@@ -184,7 +184,13 @@ impl SwitchThread {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Input(input) => self.handle(*input),
+            Message::Input(input) => {
+                // Who asks whether new calls are taken hears of a drain at once.
+                if matches!(*input, Input::Drain { .. }) {
+                    self.figures_at = Time::EPOCH;
+                }
+                self.handle(*input);
+            }
             Message::Command(command, answer) => {
                 self.last_command += 1;
                 let id = CommandId(self.last_command);
