@@ -82,9 +82,14 @@ impl Capture {
         self.wait_until(keys, |seen| seen.keys(from, to) == keys);
     }
 
-    /// Waits for something in what has been written down so far; SIP is read at the end only.
+    /// What has been written down so far; SIP is read at the end only.
+    pub fn so_far(&self) -> Captured {
+        Captured { file: self.file.clone(), sip: Vec::new() }
+    }
+
+    /// Waits for something in what has been written down so far.
     fn wait_until(&self, what: &str, is: impl Fn(&Captured) -> bool) {
-        let so_far = Captured { file: self.file.clone(), sip: Vec::new() };
+        let so_far = self.so_far();
         let until = Instant::now() + PATIENCE;
         while !is(&so_far) {
             assert!(Instant::now() < until, "no {what} within {PATIENCE:?}: {}", self.running.said());
@@ -124,6 +129,11 @@ impl Captured {
             }
         }
         ladder
+    }
+
+    /// The messages of a kind from one party to another.
+    pub fn all(&self, what: &str, from: Party, to: Party) -> Vec<&SipMessage> {
+        self.sip.iter().filter(|m| m.what == what && is_from_to(m.from, m.to, from, to)).collect()
     }
 
     /// The first message of a kind from one party to another.
@@ -176,12 +186,16 @@ impl Captured {
         Sound::new(samples)
     }
 
-    /// When the first TCP segment with these words left a party.
-    pub fn first_words(&self, words: &str, from: Party) -> SystemTime {
+    /// When the TCP segments with these words left a party.
+    pub fn words(&self, words: &str, from: Party) -> Vec<SystemTime> {
         let bytes = self.bytes();
         let packets = ip_packets(&bytes).into_iter().filter(|packet| packet.protocol == 6 && packet.is_from(from));
-        let found = packets.filter(|packet| packet.holds(words.as_bytes())).map(|packet| packet.at).next();
-        found.unwrap_or_else(|| panic!("nobody at {from:?} said {words}"))
+        packets.filter(|packet| packet.holds(words.as_bytes())).map(|packet| packet.at).collect()
+    }
+
+    /// A tone that one party has heard from another, in seconds altogether.
+    pub fn heard(&self, from: Party, to: Party, hz: u16) -> f64 {
+        self.sound(from, to).of(hz)
     }
 
     fn bytes(&self) -> Vec<u8> {

@@ -30,10 +30,11 @@ fn call_hold_keys_and_hang_up(test: &str, transport: &'static str) {
     alice.order("hold", "");
     centre.wait_for("hold", |event| matches!(event.fact, Fact::LegHeld { .. }).then_some(()));
     capture.wait_until_heard(us, b, tone::MUSIC, 1.5);
+    let before = capture.so_far().heard(us, b, tone::ALICE);
     alice.order("resume", "");
     centre.wait_for("resume", |event| matches!(event.fact, Fact::LegResumed { .. }).then_some(()));
-    capture.wait_until_heard(us, b, tone::ALICE, 3.5);
-    capture.wait_until_heard(us, a, tone::BOB, 3.5);
+    capture.wait_until_heard(us, b, tone::ALICE, before + 1.5);
+    capture.wait_until_heard(us, a, tone::BOB, before + 1.0);
     alice.hang_up();
     bob.wait_for("CALL_CLOSED");
 

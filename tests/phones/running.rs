@@ -111,9 +111,10 @@ fn a_draining_centre_is_red_takes_no_call_in_or_out_and_still_calls_for_help() {
     assert!(patiently(Duration::from_secs(20), one_call).is_some(), "{}", get(us, "/metrics").1);
 
     served.process.signal(Signal::TERM);
-    says(&served, "draining: no new calls");
-    let (status, why) = get(us, "/readyz");
-    assert_eq!(status, 503, "{why}");
+    says(&served, "strowger::observe::log: draining: no new calls");
+    let red = || Some(get(us, "/readyz")).filter(|(status, _)| *status == 503);
+    let (_, why) = patiently(Duration::from_secs(20), red).expect("a draining centre is not ready");
+    assert!(why.contains("draining"), "{why}");
     assert_eq!(get(us, "/healthz").0, 200, "who restarts on red must not do so for a drain");
     alice.dial("013900139000");
     let closed = alice.wait_for("CALL_CLOSED");
