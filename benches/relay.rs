@@ -193,7 +193,7 @@ impl Relay for Engine {
     fn forwarded(&self) -> u64 {
         // Renewed once a second.
         std::thread::sleep(Duration::from_millis(1_100));
-        self.thread.counters().packets_sent
+        self.thread.meter().read().packets_sent
     }
 
     fn ear_of(&self, n: usize) -> SocketAddr {

@@ -41,8 +41,8 @@ use crate::store::writer::{Health, Report, Writer, WriterSettings};
 use crate::store::{Ledger, Tail, View};
 use crate::switch::{Boot, Counts, Edition, EngineId, Input, Levels, Roster, StoreHealth};
 
-use super::addresses;
 use super::store::{Store, records};
+use super::{addresses, salvage};
 
 /// A running centre and its threads.
 pub struct Running {
@@ -123,7 +123,9 @@ pub async fn start(
     let seed = u64::from_ne_bytes(random()?);
     let epoch: Epoch = IdSource::from_seed(seed ^ 0x5eed).next(clock.now());
     let store = Store::open(Path::new(&*plan.store.path), epoch, |seq| tracing::info!(%seq, "rebuilding the view"))?;
-    let (closing, roster, bindings) = (store.fold.close_open(), store.roster()?, store.bindings()?);
+    let mut closing = salvage::recordings(&store.fold.unsealed(), Path::new(&*plan.recording.path));
+    closing.extend(store.fold.close_open());
+    let (roster, bindings) = (store.roster()?, store.bindings()?);
     let bound = Bound::open(&addresses::listens(&plan)?)?;
     let listeners = bound.listeners();
 

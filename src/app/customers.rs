@@ -1,6 +1,5 @@
 //! `strowger customers`: the cards, and what is remembered of each customer's contacts.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -8,13 +7,11 @@ use serde::Serialize;
 
 use crate::config::args::{Args, Exchange, FileFormat, Records};
 use crate::crm::customer_table::{self, CustomerImport};
-use crate::crm::people::{ClearPassword, PasswordHash};
 use crate::crm::{Customer, Directory, Interaction, Phone};
 use crate::event::RecordKind;
 use crate::ids::CustomerId;
 use crate::number::{Home, Number};
-use crate::runtime::answers::SECRET;
-use crate::store::password;
+use crate::store::customer_secret::{seal, without_secrets};
 use crate::store::view::key;
 
 use super::office::{Change, Office};
@@ -168,12 +165,6 @@ fn find_one(office: &Office, id: &str) -> anyhow::Result<Customer> {
     }
 }
 
-/// What customers prove themselves by stays in the store.
-fn without_secrets(mut card: Customer) -> Customer {
-    card.attributes.retain(|name, _| !name.starts_with(SECRET));
-    card
-}
-
 // -- import ----------------------------------------------------------------------------------------------------------
 
 /// Hashes what is secret, and leaves out what then is as it was.
@@ -184,7 +175,7 @@ fn settle(read: CustomerImport, existing: &Directory, dry_run: bool) -> anyhow::
     for mut card in read.created.into_iter().chain(read.updated) {
         let stored = existing.get(card.id);
         if !dry_run {
-            hash_secrets(&mut card.attributes, stored)?;
+            seal(&mut card, stored)?;
         }
         match stored {
             None => imported.added += 1,
@@ -198,22 +189,6 @@ fn settle(read: CustomerImport, existing: &Directory, dry_run: bool) -> anyhow::
     }
     bar.finish_and_clear();
     Ok((imported, changes))
-}
-
-/// A secret that is the stored one keeps its hash, so that the same file twice changes nothing.
-pub(super) fn hash_secrets(attributes: &mut BTreeMap<String, String>, stored: Option<&Customer>) -> anyhow::Result<()> {
-    for (name, value) in attributes.iter_mut().filter(|(name, _)| name.starts_with(SECRET)) {
-        let known = stored.and_then(|card| card.attributes.get(name));
-        if known == Some(value) {
-            continue;
-        }
-        let clear = ClearPassword(value.clone());
-        *value = match known.map(|hash| PasswordHash(hash.clone())) {
-            Some(hash) if password::verify(&clear, Some(&hash)) => hash.0,
-            _ => password::hash_secret(&clear).with_context(|| name.clone())?.0,
-        };
-    }
-    Ok(())
 }
 
 /// Contacts shown.

@@ -19,6 +19,7 @@ mod progress;
 mod recordings;
 mod remote;
 mod sample;
+mod salvage;
 mod serve;
 pub mod sim;
 mod store;

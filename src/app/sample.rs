@@ -15,12 +15,12 @@ use crate::http::centre::Centre;
 use crate::ids::IdSource;
 use crate::number::Number;
 use crate::plan::Plan;
+use crate::store::customer_secret::seal;
 use crate::store::password;
 use crate::store::view::key;
 
 use super::Rejected;
 use super::centre::Running;
-use super::customers::hash_secrets;
 use super::store::records;
 
 pub const PEOPLE: &str = "people.csv";
@@ -67,7 +67,7 @@ pub async fn fill(running: &Running, plan: &Plan, folder: &Path) -> anyhow::Resu
 fn source(folder: &Path, name: &str) -> anyhow::Result<Source> {
     let path = folder.join(name);
     let text = std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-    Ok(Source::new(path.to_string_lossy().into_owned(), text))
+    Ok(Source::new(path.to_string_lossy(), text))
 }
 
 fn refuse(findings: &[Finding], source: &Source) -> anyhow::Result<()> {
@@ -79,7 +79,7 @@ fn refuse(findings: &[Finding], source: &Source) -> anyhow::Result<()> {
 }
 
 fn with_hashed_secrets(mut card: Customer) -> anyhow::Result<Customer> {
-    hash_secrets(&mut card.attributes, None)?;
+    seal(&mut card, None)?;
     Ok(card)
 }
 

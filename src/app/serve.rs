@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::command::UserRole;
 use crate::config::args::{Args, LogFormat, Serve};
+use crate::config::load::Refused;
 use crate::config::reload::{Outcome, ReloadHandle, Reloader, watch as watch_files};
 use crate::config::report::{self, Paint};
 use crate::crm::User;
@@ -70,9 +71,12 @@ async fn serve(
     invite_first_admin(&running, &doors)?;
     let (reload, requests) = ReloadHandle::new();
     let (switch, config) = (running.house.switch.clone(), config.to_owned());
-    tokio::spawn(watch_files(reloader, requests, move |_, outcome| {
-        on_reload(&config, &switch, &editions, outcome);
-    }));
+    tokio::spawn(async move {
+        let told = |_, outcome: &_| on_reload(&config, &switch, &editions, outcome);
+        if let Err(error) = watch_files(reloader, requests, told).await {
+            tracing::error!(%error, "changes of the configuration are not followed any more: restart to take them");
+        }
+    });
     let served = stop_when_told(running, doors).await;
     drop(reload);
     door.abort();
@@ -96,27 +100,32 @@ fn on_reload(
     switch: &SwitchHandle,
     editions: &watch::Sender<Arc<Edition>>,
     outcome: &Outcome<crate::dialplan::Book>,
-) {
+) -> Result<(), Refused> {
     match outcome {
         Outcome::Unchanged => tracing::info!("reload: nothing has changed"),
-        Outcome::Refused(refused) => {
-            tracing::error!("reload refused, the running plan stays: {}", report::summary(&refused.findings));
-            eprint!("{}", report::for_people(&refused.findings, &refused.sources, paint()));
-        }
+        Outcome::Refused(refused) => tell_refused(refused),
         Outcome::Replaced { loaded, changes } => match edition::compose(config, loaded) {
             Err(findings) => {
-                tracing::error!("reload refused, the running plan stays: {}", report::summary(&findings));
-                eprint!("{}", report::for_people(&findings, &[], paint()));
+                let refused = Refused { findings, sources: loaded.sources.clone(), watched: loaded.watched.clone() };
+                tell_refused(&refused);
+                return Err(refused);
             }
             Ok(edition) => {
                 let edition = Arc::new(edition::anchored(config, edition));
                 // The desktops look it up when the switch says that it has applied it.
                 editions.send_replace(edition.clone());
                 let taken = switch.input_surely(Input::Replan(edition));
+                changes.iter().for_each(|change| tracing::info!(%change, "reload"));
                 tracing::info!(changes = changes.len(), taken = taken.is_ok(), "reload: new calls take the new plan");
             }
         },
     }
+    Ok(())
+}
+
+fn tell_refused(refused: &Refused) {
+    tracing::error!("reload refused, the running plan stays: {}", report::summary(&refused.findings));
+    eprint!("{}", report::for_people(&refused.findings, &refused.sources, paint()));
 }
 
 async fn stop_when_told(mut running: Running, doors: Doors) -> anyhow::Result<()> {

@@ -315,6 +315,15 @@ impl Records {
         self.open.values()
     }
 
+    /// Recordings of which nobody has said how they ended, with their calls and files.
+    pub fn unsealed(&self) -> Vec<(CallId, RecordingId, String)> {
+        let of_call = |record: &CallRecord| {
+            let unsealed = record.recordings.iter().filter(|kept| kept.seconds.is_none() && kept.failed.is_none());
+            unsealed.map(|kept| (record.call, kept.recording, kept.file.clone())).collect::<Vec<_>>()
+        };
+        self.open.values().chain(self.ended.values()).flat_map(of_call).collect()
+    }
+
     /// The facts that close every open call after a restart: one `call.ended` each, cause `switch restart`.
     pub fn close_open(&self) -> Vec<(CallId, Fact)> {
         let cause = Cause::new(What::SwitchRestart, Party::Switch);

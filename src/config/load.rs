@@ -3,12 +3,13 @@
 //! Everything is read into memory first, so that the checks see one state of the folder, and findings can show their
 //! source lines whatever happens to the files meanwhile.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::compose::queue_settings;
-use super::prompts::{MUSIC, wav_files};
+use super::prompts::{MANIFEST, MUSIC, wav_files};
 use crate::acd;
 use crate::finding::{Finding, Severity, Source};
 use crate::ids::{DialplanName, PromptName};
@@ -37,9 +38,14 @@ pub struct Loaded<D> {
     pub warnings: Vec<Finding>,
     /// Every text read, for showing findings.
     pub sources: Vec<Source>,
+    /// Every file of the folder of prompts as it was then, so that a prompt recorded anew is a change.
+    pub prompts: BTreeMap<PathBuf, Stamp>,
     /// Files and folders whose change asks for a reload.
     pub watched: Vec<PathBuf>,
 }
+
+/// What tells one state of a file from another without reading it: its bytes, and when it was written.
+pub type Stamp = (u64, Option<SystemTime>);
 
 /// Why a configuration did not load.
 #[derive(Clone, Debug)]
@@ -72,6 +78,7 @@ pub fn load_with<R: ReadDialplans>(
     watched.extend([folders.dialplans.clone(), folders.prompts.clone()]);
     let texts = read_folder(&folders.dialplans, &mut findings);
     let names: BTreeSet<DialplanName> = texts.iter().map(|text| dialplan_name(&text.file)).collect();
+    let stamps = stamps(&folders.prompts);
     let prompts = prompts_in_every_language(&folders.prompts, &mut findings);
     let surroundings = Surroundings { dialplans: Some(&names), prompts: prompts.as_ref(), secret };
     let Reading { draft, places, findings: found } = read(&source, &surroundings);
@@ -86,7 +93,7 @@ pub fn load_with<R: ReadDialplans>(
         return Err(Refused { findings, sources, watched });
     };
     let (plan, dialplans) = (Arc::new(draft), Arc::new(dialplans));
-    Ok(Loaded { plan, dialplans, queues, warnings: findings, sources, watched })
+    Ok(Loaded { plan, dialplans, queues, warnings: findings, sources, prompts: stamps, watched })
 }
 
 /// The folders a configuration names, relative to itself.
@@ -189,6 +196,22 @@ fn prompts_in_every_language(folder: &Path, findings: &mut Vec<Finding>) -> Opti
     let every = languages.iter().map(&mut named).reduce(|every, one| every.intersection(&one).cloned().collect());
     let music = music.iter().flat_map(named).collect();
     Some(every.unwrap_or_default().union(&music).cloned().collect())
+}
+
+/// The sounds and the words of a folder of prompts, as files.
+fn stamps(folder: &Path) -> BTreeMap<PathBuf, Stamp> {
+    let languages = std::fs::read_dir(folder).into_iter().flatten();
+    let languages = languages.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir());
+    let files = languages.flat_map(|language| {
+        let mut sounds = Vec::new();
+        wav_files(&language, "", 0, &mut sounds);
+        sounds.into_iter().map(|(_, path)| path).chain([language.join(MANIFEST)])
+    });
+    let stamped = files.filter_map(|path| {
+        let about = std::fs::metadata(&path).ok()?;
+        Some((path, (about.len(), about.modified().ok())))
+    });
+    stamped.collect()
 }
 
 /// A folder that holds more than a limit, as a whole.

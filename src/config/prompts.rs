@@ -23,6 +23,8 @@ use crate::ids::{Language, PromptName};
 use crate::limits;
 use crate::switch::Sounds;
 
+/// The words of a language's prompts.
+pub const MANIFEST: &str = "manifest.toml";
 /// The folder beside the languages.
 pub const MUSIC: &str = "music";
 
@@ -54,7 +56,7 @@ struct Manifest {
 }
 
 fn read_language(folder: &Path, language: &Language, recorded: &mut Recorded) {
-    let path = folder.join("manifest.toml");
+    let path = folder.join(MANIFEST);
     let (source, manifest) = match manifest(&path) {
         Ok(read) => read,
         Err(finding) => return recorded.findings.push(finding),

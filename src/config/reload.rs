@@ -72,6 +72,11 @@ impl<R: ReadDialplans> Reloader<R> {
         &self.running
     }
 
+    /// What was loaded could not be used after all: what ran before runs on, and the next reload compares with that.
+    fn take_back(&mut self, before: Arc<Loaded<R::Dialplans>>) {
+        self.running = before;
+    }
+
     /// Reads the files anew; all or nothing.
     pub fn reload(&mut self) -> Outcome<R::Dialplans> {
         match load(&self.config, &self.dialplans) {
@@ -88,7 +93,7 @@ impl<R: ReadDialplans> Reloader<R> {
     }
 }
 
-/// The plan's differences, then the dialplans added, removed and rewritten.
+/// The plan's differences, then the dialplans added, removed and rewritten, then how many prompts.
 fn changes<D>(before: &Loaded<D>, after: &Loaded<D>) -> Vec<String> {
     let mut lines = diff::changes(&before.plan, &after.plan);
     // The first source is the configuration itself, told above.
@@ -102,6 +107,13 @@ fn changes<D>(before: &Loaded<D>, after: &Loaded<D>) -> Vec<String> {
     }
     let gone = old.iter().filter(|source| !new.iter().any(|other| other.file == source.file));
     lines.extend(gone.map(|source| format!("{}: removed", source.file)));
+    let (old, new) = (&before.prompts, &after.prompts);
+    let other = new.iter().filter(|(path, stamp)| old.get(*path) != Some(*stamp)).count();
+    match other + old.keys().filter(|path| !new.contains_key(*path)).count() {
+        0 => {}
+        1 => lines.push("prompts: 1 file changed".to_owned()),
+        files => lines.push(format!("prompts: {files} files changed")),
+    }
     lines
 }
 
@@ -152,11 +164,11 @@ impl Burst {
 }
 
 /// Watches files, SIGHUP and requests until every [`ReloadHandle`] is gone, and reloads. `on_outcome` is told each
-/// time; it hands a new plan to the switch and writes the log.
+/// time; it hands a new plan to the switch and writes the log, and refuses one that it cannot hand over.
 pub async fn watch<R: ReadDialplans>(
     mut reloader: Reloader<R>,
     mut requests: mpsc::Receiver<oneshot::Sender<Arc<Outcome<R::Dialplans>>>>,
-    mut on_outcome: impl FnMut(Trigger, &Outcome<R::Dialplans>),
+    mut on_outcome: impl FnMut(Trigger, &Outcome<R::Dialplans>) -> Result<(), Refused>,
 ) -> Result<(), WatchError> {
     // One waiting change is enough: it says "look again".
     let (changed, mut changes) = mpsc::channel(1);
@@ -179,12 +191,21 @@ pub async fn watch<R: ReadDialplans>(
             () = until(quiet) => (Trigger::FileChanged, None),
         };
         burst.take();
-        let outcome = Arc::new(reloader.reload());
-        following.follow(&reloader.running.watched)?;
+        let before = reloader.running.clone();
+        let mut outcome = reloader.reload();
         // A changed file that changes nothing (a backup, a test beside a dialplan) is no news.
-        if trigger != Trigger::FileChanged || !matches!(*outcome, Outcome::Unchanged) {
-            on_outcome(trigger, &outcome);
+        if (trigger != Trigger::FileChanged || !matches!(outcome, Outcome::Unchanged))
+            && let Err(refused) = on_outcome(trigger, &outcome)
+        {
+            reloader.take_back(before);
+            outcome = Outcome::Refused(Arc::new(refused));
         }
+        // What a refused configuration names is followed too: the mend may be made there.
+        match &outcome {
+            Outcome::Refused(refused) => following.follow(&refused.watched)?,
+            _ => following.follow(&reloader.running.watched)?,
+        }
+        let outcome = Arc::new(outcome);
         if let Some(answer) = answer {
             // Whoever asked may have gone; the reload stands.
             let _ = answer.send(outcome);
@@ -304,6 +325,43 @@ mod tests {
     }
 
     #[test]
+    fn a_prompt_recorded_anew_is_a_change() {
+        let (folder, path) = centre("");
+        let prompt = folder.path().join("prompts/en/welcome.wav");
+        fs::create_dir_all(prompt.parent().unwrap()).unwrap();
+        fs::write(&prompt, "short").unwrap();
+        let mut reloader = Reloader::start(&path, AnyText).ok().unwrap();
+        fs::write(&prompt, "longer").unwrap();
+        fs::write(prompt.with_file_name("manifest.toml"), "[prompts]").unwrap();
+        let Outcome::Replaced { changes, .. } = reloader.reload() else { panic!("prompts changed") };
+        assert_eq!(changes, ["prompts: 2 files changed"]);
+        assert!(matches!(reloader.reload(), Outcome::Unchanged));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_handed_over_is_taken_back() {
+        let (_folder, path) = centre("[queue.a]\nwrap_up_s = 30\n");
+        let reloader = Reloader::start(&path, AnyText).ok().unwrap();
+        let (handle, requests) = ReloadHandle::new();
+        let refuse = |_, outcome: &Outcome<Vec<DialplanName>>| match outcome {
+            Outcome::Replaced { loaded, .. } if loaded.plan.queues["a"].wrap_up_s.0 == 25 => {
+                Err(Refused { findings: Vec::new(), sources: Vec::new(), watched: Vec::new() })
+            }
+            _ => Ok(()),
+        };
+        let watching = tokio::spawn(watch(reloader, requests, refuse));
+        assert!(matches!(*handle.request().await.unwrap(), Outcome::Unchanged));
+        fs::write(&path, "[queue.a]\nwrap_up_s = 25\n").unwrap();
+        for _ in 0..2 {
+            assert!(matches!(*handle.request().await.unwrap(), Outcome::Refused(_)), "as often as it is tried");
+        }
+        fs::write(&path, "[queue.a]\nwrap_up_s = 30\n").unwrap();
+        assert!(matches!(*handle.request().await.unwrap(), Outcome::Unchanged), "it never was another plan");
+        drop(handle);
+        watching.await.unwrap().unwrap();
+    }
+
+    #[test]
     fn a_burst_is_followed_once_it_is_quiet_and_never_later_than_the_bound() {
         let start = Instant::now();
         let mut burst = Burst::default();
@@ -347,6 +405,7 @@ mod tests {
                 Outcome::Refused(refused) => refused.findings[0].code.to_owned(),
             };
             let _ = told.send((trigger, changes));
+            Ok(())
         };
         let watching = tokio::spawn(watch(reloader, requests, on_outcome));
         // The answer shows that the watch stands before the file is touched.

@@ -14,6 +14,7 @@ use crate::command::{Actor, Command, Done, Order, Refusal, UserRole};
 use crate::crm::Customer;
 use crate::event::{RecordKind, Seq};
 use crate::ids::{CallId, CustomerId};
+use crate::store::customer_secret::seal;
 use crate::store::view::key;
 
 /// Every order with what it is for, as the API's document lists them.
@@ -131,6 +132,14 @@ async fn customer(site: &Site, role: UserRole, record: Value) -> Result<Value, R
     let record = normalised(&*site.centre, record);
     let card: Customer = serde_json::from_value(record).map_err(|error| invalid(format!("{error}.")))?;
     card.check().map_err(|error| invalid(error.to_string()))?;
+    let sealed = tokio::task::spawn_blocking(move || {
+        let mut card = card;
+        seal(&mut card, stored.as_ref()).map(|()| card)
+    });
+    let card = sealed
+        .await
+        .map_err(|error| refused(ApiError::internal(error)))?
+        .map_err(|error| invalid(error.to_string()))?;
     serde_json::to_value(&card).map_err(|error| invalid(error.to_string()))
 }
 

@@ -15,13 +15,12 @@ use crate::net::resolve;
 use crate::plan::Zone;
 use crate::runtime::clock::SystemClock;
 use crate::runtime::switch_thread::SwitchHandle;
+use crate::store::customer_secret::without_secrets;
 use crate::store::view::key;
 use crate::store::{View, ViewError, password};
 use crate::switch::{Input, Known, Query, Reply, RequestId};
 use crate::time::Time;
 
-/// Attributes whose name begins so are compared with what a caller keys, and never leave the store.
-pub const SECRET: &str = "secret.";
 /// Wrong credentials in a row that lock a customer, and for how long.
 const MOST_WRONG: u32 = 5;
 const LOCKED_FOR: Duration = Duration::from_secs(30 * 60);
@@ -97,8 +96,7 @@ impl Answers {
             Query::Account { number } => self.by_account(&number)?,
             _ => None,
         };
-        let Some(mut customer) = found else { return Ok(Reply::Customer(None)) };
-        customer.attributes.retain(|name, _| !name.starts_with(SECRET));
+        let Some(customer) = found.map(without_secrets) else { return Ok(Reply::Customer(None)) };
         let past = self.contacts(customer.id)?;
         let card = crm::card::compose(&customer, &past, self.month_start(), None, &self.language);
         let facts = facts_of(&customer, card.contacts_this_month);

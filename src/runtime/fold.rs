@@ -12,7 +12,7 @@ use crate::call::{CallRecord, Records};
 use crate::crm::interaction::Outcome;
 use crate::crm::{Channel, Customer, Direction as Way, Interaction};
 use crate::event::{Direction, Event, Fact, RecordKind, Seq};
-use crate::ids::{AccountName, CallId, InteractionId, UserName};
+use crate::ids::{AccountName, CallId, InteractionId, RecordingId, UserName};
 use crate::store::view::{every_row, key};
 use crate::store::{Fold, Row, RowChange, View, ViewError};
 
@@ -52,6 +52,11 @@ impl EventFold {
     /// The facts that close every call which a crash left open.
     pub fn close_open(&self) -> Vec<(CallId, Fact)> {
         self.lock().close_open()
+    }
+
+    /// Recordings that a crash cut short, with their calls and files.
+    pub fn unsealed(&self) -> Vec<(CallId, RecordingId, String)> {
+        self.lock().unsealed()
     }
 
     fn lock(&self) -> MutexGuard<'_, Records> {

@@ -15,6 +15,7 @@
 //! There is one writer. Readers ([`Tail`]) never block it and see only what is durable.
 
 pub mod backup;
+pub mod customer_secret;
 pub mod disk;
 pub mod frame;
 pub mod ledger;

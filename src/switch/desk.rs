@@ -371,6 +371,7 @@ impl Switch {
             RecordKind::Agent => {
                 let agent = AgentName::new(&key);
                 let removed = self.roster.profiles.remove(&agent).is_some();
+                self.unlinked.remove(&agent);
                 let _ = self.acd.handle_roster(self.now, RosterChange::Remove(agent.clone()));
                 self.unseat(&agent);
                 removed
@@ -437,13 +438,16 @@ impl Switch {
     }
 
     pub(super) fn on_link(&mut self, agent: &AgentName, up: bool) {
-        let was_lost = if up { self.unlinked.remove(agent) } else { !self.unlinked.insert(agent.clone()) };
         let known = if up {
             self.acd.handle_link_restored(self.now, agent)
         } else {
             self.acd.handle_link_lost(self.now, agent)
         };
-        if known.is_err() || up != was_lost || self.desks.account_of(agent).is_none() {
+        if known.is_err() {
+            return;
+        }
+        let was_lost = if up { self.unlinked.remove(agent) } else { !self.unlinked.insert(agent.clone()) };
+        if up != was_lost || self.desks.account_of(agent).is_none() {
             return;
         }
         let agent = agent.clone();

@@ -27,6 +27,7 @@ use crate::http::wire::{Moment, mask_number};
 use crate::ids::{CallId, CustomerId, Language};
 use crate::limits::http as limits;
 use crate::store::View;
+use crate::store::customer_secret::{NotSealed, seal, without_secrets};
 use crate::store::view::key;
 use crate::tier::Tier;
 
@@ -52,6 +53,7 @@ pub struct CustomerView {
 
 impl CustomerView {
     fn of(card: Customer, masked: bool) -> Self {
+        let card = without_secrets(card);
         let shown = |phone: &Phone| if masked { mask_number(phone.as_str()) } else { phone.as_str().to_owned() };
         Self {
             id: card.id,
@@ -268,12 +270,13 @@ pub async fn import(
         let source = Source::new(if is_csv { "customers.csv" } else { "customers.json" }, text);
         let normalise = |number: &str| site_within.centre.normalise(number);
         let mut new_id = || site_within.new_id();
-        Ok(match is_csv {
+        let import = match is_csv {
             true => import_csv(&source, &directory, &normalise, &mut new_id),
             false => import_json(&source, &directory, &normalise, &mut new_id),
-        })
+        };
+        Ok((import, directory))
     });
-    let import = import.await?;
+    let (import, directory) = import.await?;
     let mut report = ImportReport {
         created: import.created.len(),
         updated: import.updated.len(),
@@ -285,16 +288,27 @@ pub async fn import(
         return Err(unfit(report.findings));
     }
     if !rules.dry_run {
-        save_all(&site, &identity.actor(), import).await?;
+        let sealed = tokio::task::spawn_blocking(move || sealed(import, &directory)).await;
+        let cards = sealed.map_err(ApiError::internal)?.map_err(|error| ApiError::bad_request(error.to_string()))?;
+        save_all(&site, &identity.actor(), cards).await?;
         report.saved = true;
     }
     Ok(axum::Json(report))
 }
 
-/// Many saves wait for the disk together: one write serves them all.
-async fn save_all(site: &Site, by: &Actor, import: CustomerImport) -> Result<(), ApiError> {
+/// The cards to save, with their secrets hashed.
+fn sealed(import: CustomerImport, directory: &Directory) -> Result<Vec<Customer>, NotSealed> {
     let cards = import.created.into_iter().chain(import.updated);
-    let saves = cards.map(|card| async move {
+    let sealed = cards.map(|mut card| {
+        let stored = directory.get(card.id);
+        seal(&mut card, stored).map(|()| card)
+    });
+    sealed.collect()
+}
+
+/// Many saves wait for the disk together: one write serves them all.
+async fn save_all(site: &Site, by: &Actor, cards: Vec<Customer>) -> Result<(), ApiError> {
+    let saves = cards.into_iter().map(|card| async move {
         let record = serde_json::to_value(&card).map_err(ApiError::internal)?;
         let order = Order::SaveRecord { kind: RecordKind::Customer, record };
         site.centre.order(crate::command::Command { by: by.clone(), order }).await.map_err(ApiError::from)
@@ -338,6 +352,7 @@ impl ExportRules {
 
 pub async fn export(State(site): State<Arc<Site>>, Query(rules): Query<ExportRules>) -> Result<Response, ApiError> {
     let cards = site.read(|view| read_all::<Customer>(view, &key::customers())).await?;
+    let cards: Vec<Customer> = cards.into_iter().map(without_secrets).collect();
     Ok(rules.response("customers", || export_csv(&cards), || export_json(&cards)))
 }
 

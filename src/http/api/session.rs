@@ -145,6 +145,11 @@ pub async fn first_admin(
     if users.iter().any(|user| user.role == UserRole::Admin && !user.disabled) {
         return Err(void_link());
     }
+    if users.iter().any(|user| user.name.as_str() == form.user) {
+        let msg =
+            "There is a user of this name already: choose another, or give that one the role by `strowger users role`.";
+        return Err(ApiError::new(StatusCode::CONFLICT, "user.exists", msg));
+    }
     let user = first_user(&form.user, form.password).await?;
     user.check().map_err(|error| ApiError::bad_request(error.to_string()))?;
     let record = serde_json::to_value(&user).map_err(ApiError::internal)?;

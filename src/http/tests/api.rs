@@ -7,8 +7,10 @@ use super::Server;
 use crate::cause::{Cause, Party, What};
 use crate::command::UserRole;
 use crate::event::{Address, Fact, QueueExit, Role};
+use crate::http::centre::Centre;
 use crate::ids::{LegId, RecordingId, VoicemailId};
 use crate::limits::http as limits;
+use crate::store::view::key;
 
 #[tokio::test]
 async fn a_session_cookie_is_out_of_reach_of_scripts_and_foreign_pages() {
@@ -58,6 +60,9 @@ async fn the_first_admin_comes_by_the_link_once() {
     let there_is_one = post().send().await.unwrap();
     assert_eq!(there_is_one.status(), StatusCode::FORBIDDEN);
     server.centre.save_user("admin", UserRole::Supervisor);
+    server.centre.save_user("root", UserRole::Agent);
+    assert_eq!(post().send().await.unwrap().status(), StatusCode::CONFLICT, "nobody is written over");
+    server.centre.remove_user("root");
     assert_eq!(post().send().await.unwrap().status(), StatusCode::SEE_OTHER);
     assert_eq!(post().send().await.unwrap().status(), StatusCode::FORBIDDEN, "used up");
     let body = json!({ "user": "root", "password": "a long password" });
@@ -205,6 +210,39 @@ async fn a_customer_is_saved_found_and_keeps_the_phone_that_its_editor_saw_maske
     assert_eq!(status, StatusCode::NO_CONTENT);
     let (status, _) = server.call(&supervisor, Method::GET, &path, None).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn what_a_customer_proves_himself_by_is_hashed_and_never_shown() {
+    let server = Server::start().await;
+    let supervisor = server.sign_in(UserRole::Supervisor).await;
+    let kept = |server: &Server, id: &str| {
+        let card = server.centre.view().get(&key::customer(id.parse().unwrap())).unwrap().unwrap();
+        serde_json::from_slice::<Value>(&card).unwrap()["attributes"].clone()
+    };
+    let card = json!({ "name": { "family": "Bai" }, "attributes": { "secret.pin": "2468", "city": "Wuhan" } });
+    let (status, made) = server.call(&supervisor, Method::POST, "/api/customers", Some(card)).await;
+    assert_eq!(status, StatusCode::CREATED, "{made}");
+    let id = made["id"].as_str().unwrap();
+    let path = format!("/api/customers/{id}");
+    let first = kept(&server, id);
+    assert!(first["secret.pin"].as_str().unwrap().starts_with("$argon2id$"), "{first}");
+    let seen = server.get(&supervisor, &path).await;
+    assert_eq!(seen["attributes"], json!({ "city": "Wuhan" }));
+    let (status, said) = server.call(&supervisor, Method::PUT, &path, Some(seen)).await;
+    assert_eq!(status, StatusCode::NO_CONTENT, "{said}");
+    assert_eq!(kept(&server, id), first, "saved as it was seen, nothing changes");
+    let text = "id,attribute.secret.pin\n".to_owned() + id + ",1357\n";
+    let import = server.request(Method::POST, "/api/customers/import").header("cookie", &supervisor);
+    let import = import.header(header::CONTENT_TYPE, "text/csv").body(text).send().await.unwrap();
+    assert_eq!(import.status(), StatusCode::OK, "{}", import.text().await.unwrap());
+    let second = kept(&server, id);
+    assert!(second["secret.pin"].as_str().unwrap().starts_with("$argon2id$") && second != first, "{second}");
+    for path in [path.as_str(), "/api/customers", "/api/customers/export", "/api/customers/export?format=json"] {
+        let request = server.request(Method::GET, path).header("cookie", &supervisor);
+        let text = request.send().await.unwrap().text().await.unwrap();
+        assert!(text.contains("Bai") && !text.contains("argon2") && !text.contains("secret"), "{path}: {text}");
+    }
 }
 
 #[tokio::test]

@@ -80,6 +80,10 @@ impl MemoryCentre {
         centre
     }
 
+    pub fn remove_user(&self, name: &str) {
+        self.emit(None, Fact::RecordRemoved { kind: RecordKind::User, key: name.into(), by: "test".into() });
+    }
+
     pub fn save_user(&self, name: &str, role: UserRole) {
         let user = User {
             name: name.into(),
