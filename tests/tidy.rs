@@ -219,6 +219,93 @@ fn room_of(path: &Path) -> String {
     first.trim_end_matches(".rs").to_owned()
 }
 
+/// Every library is under a licence of `deny.toml`, and comes from crates.io.
+#[test]
+fn every_library_is_under_a_licence_that_we_take() {
+    let deny: toml::Table =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("deny.toml")).unwrap().parse().unwrap();
+    let licences = deny["licenses"].as_table().unwrap();
+    let words = |list: &toml::Value| -> Vec<String> {
+        list.as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect()
+    };
+    let about = |key: &str, name: &str| {
+        let entries = licences[key].as_array().unwrap();
+        entries.iter().find(|entry| entry["crate"].as_str() == Some(name)).cloned()
+    };
+    let allowed = words(&licences["allow"]);
+    let metadata = std::process::Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+        .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout).expect("cargo knows the libraries");
+    let packages = metadata["packages"].as_array().unwrap();
+    assert!(packages.len() > 100);
+    let mut wrong = Vec::new();
+    for package in packages {
+        let name = package["name"].as_str().unwrap();
+        let clarified = about("clarify", name).map(|entry| entry["expression"].as_str().unwrap().to_owned());
+        let licence = package["license"].as_str().map(str::to_owned).or(clarified).unwrap_or_default();
+        let mut allowed = allowed.clone();
+        allowed.extend(about("exceptions", name).into_iter().flat_map(|entry| words(&entry["allow"])));
+        if !is_allowed(&licence, &allowed) {
+            wrong.push(format!("{name}: `{licence}`"));
+        }
+        let source = package["source"].as_str();
+        if source.is_some_and(|source| source != "registry+https://github.com/rust-lang/crates.io-index") {
+            wrong.push(format!("{name} comes from {source:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "not in deny.toml:\n{}", wrong.join("\n"));
+}
+
+/// Whether an SPDX expression can be met with these licences; `/` is an old way to write OR.
+fn is_allowed(expression: &str, allowed: &[String]) -> bool {
+    let expression = expression.replace('/', " OR ").split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = expression.trim();
+    for (word, any) in [(" OR ", true), (" AND ", false)] {
+        let parts = split_outside(text, word);
+        if parts.len() > 1 {
+            let mut met = parts.iter().map(|part| is_allowed(part, allowed));
+            return if any { met.any(|met| met) } else { met.all(|met| met) };
+        }
+    }
+    match text.strip_prefix('(').and_then(|text| text.strip_suffix(')')) {
+        Some(inner) => is_allowed(inner, allowed),
+        None => allowed.iter().any(|licence| licence == text),
+    }
+}
+
+/// The parts of a text between a word, where it stands outside brackets.
+fn split_outside<'t>(text: &'t str, word: &str) -> Vec<&'t str> {
+    let (mut depth, mut from, mut parts) = (0, 0, Vec::new());
+    for (at, c) in text.char_indices() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ if depth == 0 && at >= from && text[at..].starts_with(word) => {
+                parts.push(&text[from..at]);
+                from = at + word.len();
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[from..]);
+    parts
+}
+
+#[test]
+fn a_licence_expression_is_met_as_spdx_says() {
+    let allowed = ["MIT", "ISC", "Apache-2.0"].map(str::to_owned);
+    for met in ["MIT", "MIT OR GPL-3.0", "GPL-3.0/MIT", "ISC AND (GPL-3.0 OR MIT) AND Apache-2.0", "(MIT)"] {
+        assert!(is_allowed(met, &allowed), "{met}");
+    }
+    for unmet in ["", "GPL-3.0", "MIT AND GPL-3.0", "ISC AND (GPL-3.0 OR BSL-1.0)"] {
+        assert!(!is_allowed(unmet, &allowed), "{unmet}");
+    }
+}
+
 /// Lines before the file's tests, with 1-based numbers; none of a file that is a test as a whole. Tests may reach
 /// anywhere.
 fn production_lines<'t>(path: &Path, text: &'t str) -> impl Iterator<Item = (usize, &'t str)> {

@@ -13,13 +13,14 @@ mod demo;
 mod dialplan;
 pub mod edition;
 mod load;
+mod notify;
 mod office;
 mod people;
 mod progress;
 mod recordings;
 mod remote;
-mod sample;
 mod salvage;
+mod sample;
 mod serve;
 pub mod sim;
 mod store;
@@ -27,11 +28,11 @@ mod table;
 mod tables;
 mod times;
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
 use crate::config::args::{Args, Command};
-use crate::config::report;
+use crate::config::report::{self, Paint};
 use crate::finding::{Finding, Source};
 
 /// Something a person gave us was refused: configuration, dialplan, import.
@@ -100,6 +101,12 @@ impl Rejected {
         }
         ExitCode::from(REFUSED)
     }
+}
+
+/// Whether what is written there is looked at by a person who likes colours.
+fn paint(out: &impl IsTerminal) -> Paint {
+    let plain = std::env::var_os("NO_COLOR").is_some() || !out.is_terminal();
+    if plain { Paint::Plain } else { Paint::Colours }
 }
 
 /// Writes to standard output. A reader who has seen enough (`| head`) ends the command, and that is no failure.

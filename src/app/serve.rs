@@ -28,7 +28,7 @@ use crate::switch::{Edition, Input};
 use super::centre::{Doors, Running, start};
 use super::control::{Access, Door};
 use super::store::records;
-use super::{REFUSED, edition};
+use super::{REFUSED, edition, notify};
 
 pub fn run(args: &Args, options: &Serve) -> anyhow::Result<ExitCode> {
     start_log(options)?;
@@ -77,6 +77,7 @@ async fn serve(
             tracing::error!(%error, "changes of the configuration are not followed any more: restart to take them");
         }
     });
+    notify::tell(notify::READY);
     let served = stop_when_told(running, doors).await;
     drop(reload);
     door.abort();
@@ -141,6 +142,7 @@ async fn stop_when_told(mut running: Running, doors: Doors) -> anyhow::Result<()
         if at_once {
             tracing::warn!("stopping at once");
         } else {
+            notify::tell(notify::STOPPING);
             tracing::info!("draining: no new calls, running ones finish; once more to stop at once");
         }
         running.drain(at_once);
@@ -149,10 +151,9 @@ async fn stop_when_told(mut running: Running, doors: Doors) -> anyhow::Result<()
     running.stop().await
 }
 
+/// Colours of standard error.
 pub(super) fn paint() -> Paint {
-    use std::io::IsTerminal;
-    let plain = std::env::var_os("NO_COLOR").is_some() || !std::io::stderr().is_terminal();
-    if plain { Paint::Plain } else { Paint::Colours }
+    super::paint(&std::io::stderr())
 }
 
 fn start_log(options: &Serve) -> anyhow::Result<()> {

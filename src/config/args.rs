@@ -542,6 +542,19 @@ mod tests {
     }
 
     #[test]
+    fn the_unit_for_systemd_starts_what_the_command_line_knows() {
+        let unit = include_str!("../../packaging/strowger.service");
+        let commands: Vec<&str> = unit.lines().filter_map(|line| line.strip_prefix("ExecStart")).collect();
+        assert_eq!(commands.len(), 2);
+        for line in commands {
+            let (_, command) = line.split_once("=/usr/local/bin/").unwrap();
+            let args = parse(command).unwrap();
+            assert_eq!(args.config, PathBuf::from("/etc/strowger/strowger.toml"));
+        }
+        assert!(unit.contains("RestartPreventExitStatus=2 3"), "the codes of `strowger --help`");
+    }
+
+    #[test]
     fn options_stand_before_or_after_the_command() {
         let before = parse("strowger --config a.toml --json check").unwrap();
         let after = parse("strowger check --json --config a.toml").unwrap();
