@@ -7,18 +7,23 @@ use crate::config::args::{Args, Check};
 use crate::config::report;
 use crate::finding::{Finding, Severity, Source};
 
-use super::{REFUSED, edition};
+use super::{REFUSED, edition, paint, say};
 
 pub fn run(args: &Args, options: &Check) -> anyhow::Result<ExitCode> {
     let configs = if options.paths.is_empty() { vec![args.config.clone()] } else { configs_of(args, &options.paths) };
-    let mut worst = None;
+    let mut all = Vec::new();
     for config in configs {
         let (findings, sources) = findings_of(&config);
         let shown = only(&options.paths, findings);
-        print(args, &config, &shown, &sources);
-        worst = worst.max(shown.iter().map(|finding| finding.severity).max());
+        if !args.json {
+            say(&for_people(&config, &shown, &sources));
+        }
+        all.extend(shown);
     }
-    Ok(match worst {
+    if args.json {
+        say(&format!("{}\n", report::for_machines(&all)));
+    }
+    Ok(match all.iter().map(|finding| finding.severity).max() {
         Some(Severity::Error) => ExitCode::from(REFUSED),
         Some(Severity::Warning) if options.strict => ExitCode::from(REFUSED),
         _ => ExitCode::SUCCESS,
@@ -73,13 +78,9 @@ fn only(paths: &[PathBuf], findings: Vec<Finding>) -> Vec<Finding> {
     findings.into_iter().filter(named).collect()
 }
 
-fn print(args: &Args, config: &Path, findings: &[Finding], sources: &[Source]) {
-    if args.json {
-        return println!("{}", report::for_machines(findings));
+fn for_people(config: &Path, findings: &[Finding], sources: &[Source]) -> String {
+    match findings {
+        [] => format!("{}: in order.\n", config.display()),
+        findings => report::for_people(findings, sources, paint(&std::io::stdout())),
     }
-    if findings.is_empty() {
-        return println!("{}: in order.", config.display());
-    }
-    print!("{}", report::for_people(findings, sources, super::serve::paint()));
-    println!("{}", report::summary(findings));
 }

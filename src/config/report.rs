@@ -70,7 +70,17 @@ fn group<'f>(finding: &'f Finding, source: Option<&'f Source>) -> Group<'f> {
                 .path(source.file.as_ref())
                 .annotation(AnnotationKind::Primary.span(in_text(finding, source)).label(finding.mend.as_str())),
         ),
-        None => title.element(Origin::path(finding.file.as_ref())).element(Level::HELP.message(finding.mend.as_str())),
+        None => title.element(origin(finding)).element(Level::HELP.message(finding.mend.as_str())),
+    }
+}
+
+/// The place of a finding whose text is not at hand.
+fn origin(finding: &Finding) -> Origin<'_> {
+    let place = |n: u32| usize::try_from(n).ok().filter(|n| *n > 0);
+    match (place(finding.line), place(finding.column)) {
+        (Some(line), Some(column)) => Origin::path(finding.file.as_ref()).line(line).char_column(column),
+        (Some(line), None) => Origin::path(finding.file.as_ref()).line(line),
+        _ => Origin::path(finding.file.as_ref()),
     }
 }
 
@@ -119,6 +129,12 @@ mod tests {
             Source::new("none.toml", "").error("config.unreadable", 0..0, "It cannot be read.", "Name another.");
         let text = for_people(&[finding], &[], Paint::Plain);
         assert!(text.contains("none.toml") && text.contains("It cannot be read.") && text.contains("Name another."));
+    }
+
+    #[test]
+    fn a_finding_whose_text_is_not_at_hand_names_its_line_all_the_same() {
+        let finding = Source::new("a.toml", "x\ny\n").error("a.b", 2..3, "It is wrong.", "Mend it.");
+        assert!(for_people(&[finding], &[], Paint::Plain).contains("a.toml:2:1"));
     }
 
     #[test]

@@ -59,7 +59,10 @@ fn check_languages(plan: &Dialplan, catalogue: &PromptCatalogue) -> Vec<Finding>
                 "dialplan.unknown-language",
                 place,
                 format!("There are no prompts in `{tag}`."),
-                format!("Record them under `prompts/{tag}`, or use one of {}.", known.join(", ")),
+                match known.as_slice() {
+                    [] => format!("Record them under `prompts/{tag}`."),
+                    known => format!("Record them under `prompts/{tag}`, or use one of {}.", known.join(", ")),
+                },
             )
         })
         .collect()

@@ -1,113 +1,13 @@
-//! The commands as a person or a script meets them: the real binary, each test with a folder of its own.
-
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+//! Users, accounts, agents and customers: lists, changes, tables in and out.
 
 use serde_json::Value;
 
-/// A folder with a configuration, and the binary run in it.
-struct Centre {
-    folder: tempfile::TempDir,
-}
-
-const CONFIG: &str = r#"
-domain = "pbx.test"
-country = "86"
-time_zone = "Asia/Shanghai"
-
-[skills]
-billing = "Billing"
-english = "English"
-
-[queue.accounts]
-label = "Accounts"
-skills = "billing >= 3"
-[queue.service]
-label = "Service"
-"#;
+use super::centre::{Centre, names, read};
 
 const PEOPLE: &str = "name,display,role,language,password,account,sip_password,skills\n\
     amy,Amy Wong,agent,en,correct horse,1001,battery staple,\"billing:5, english:3\"\n\
     bai,白雪,agent,zh,correct horse,1002,battery staple,\n\
     root,,admin,,correct horse,,,\n";
-
-impl Centre {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("strowger.toml"), CONFIG).unwrap();
-        Self { folder }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.path(name), text).unwrap();
-    }
-
-    fn run(&self, line: &str) -> Ran {
-        self.run_with(line, "")
-    }
-
-    /// Runs a command line, its arguments apart by blanks, with a text on standard input.
-    fn run_with(&self, line: &str, input: &str) -> Ran {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_strowger"))
-            .args(line.split_whitespace())
-            .current_dir(self.folder.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // A command that asks for nothing has closed it already.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        Ran::from(child.wait_with_output().unwrap())
-    }
-}
-
-/// What a command said.
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl From<Output> for Ran {
-    fn from(output: Output) -> Self {
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        Self { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
-    }
-}
-
-impl Ran {
-    fn ok(self) -> String {
-        assert_eq!(self.code, 0, "{}{}", self.out, self.err);
-        self.out
-    }
-
-    fn json(self) -> Value {
-        let out = self.ok();
-        serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}"))
-    }
-
-    /// Asserts an exit code, and gives standard error.
-    fn fails(self, code: i32) -> String {
-        assert_eq!(self.code, code, "{}{}", self.out, self.err);
-        self.err
-    }
-}
-
-fn names(rows: &Value) -> Vec<&str> {
-    rows.as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap()).collect()
-}
-
-fn read(path: &Path) -> String {
-    std::fs::read_to_string(path).unwrap()
-}
-
-// -- people ----------------------------------------------------------------------------------------------------------
 
 #[test]
 fn a_table_of_people_becomes_users_accounts_and_agents_and_the_same_table_again_changes_nothing() {
@@ -269,15 +169,4 @@ fn a_customer_with_no_number_is_refused_with_its_line() {
     let told = centre.run("customers import c.csv").fails(3);
     assert!(told.contains("c.csv:2:") && told.contains("is no phone number"), "{told}");
     assert_eq!(centre.run("customers list --json").json(), serde_json::json!([]));
-}
-
-// -- configuration ---------------------------------------------------------------------------------------------------
-
-#[test]
-fn a_broken_configuration_is_refused_with_its_line_and_a_missing_one_is_named() {
-    let centre = Centre::new();
-    centre.write("strowger.toml", "domain = \"pbx.test\"\n[stoer]\npath = \"x\"\n");
-    let told = centre.run("users list").fails(3);
-    assert!(told.contains("strowger.toml:2:2") && told.contains("Did you mean `store`?"), "{told}");
-    assert!(centre.run("users list --config none.toml").fails(3).contains("none.toml"));
 }
