@@ -34,7 +34,9 @@ fn main() {
     let tape = Tape::record(&setting, &centre).unwrap_or_else(|wrong| panic!("{}", wrong.join("\n")));
     if args.next().as_deref() == Some("once") {
         let mut switch = tape.switch();
-        tape.inputs.iter().for_each(|(now, input)| drop(tell(&mut switch, *now, input.clone())));
+        for (now, input) in &tape.inputs {
+            tell(&mut switch, *now, input.clone());
+        }
         return;
     }
     let mut per_call = Vec::with_capacity(ROUNDS);

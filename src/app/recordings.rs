@@ -162,11 +162,11 @@ fn messages(office: &Office, wanted: &Wanted, most: usize) -> anyhow::Result<Vec
 /// A recording or a message by its id.
 fn find(office: &Office, id: &str) -> anyhow::Result<Kept> {
     let none = || format!("there is no recording and no message `{id}`: `strowger recordings list` names them");
-    if let Some(row) = id.parse::<RecordingId>().ok().map(|id| office.one::<RecordingRow>(&key::recording(id))) {
-        if let Some(row) = row? {
-            let record = cdr::of_call(office, row.call)?;
-            return Ok(Kept::recording(row, record.as_ref()));
-        }
+    if let Ok(id) = id.parse::<RecordingId>()
+        && let Some(row) = office.one::<RecordingRow>(&key::recording(id))?
+    {
+        let record = cdr::of_call(office, row.call)?;
+        return Ok(Kept::recording(row, record.as_ref()));
     }
     let id = id.parse::<VoicemailId>().ok().with_context(none)?;
     let rows: Vec<VoicemailRow> = office.all(&key::all_voicemails())?;

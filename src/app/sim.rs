@@ -52,7 +52,7 @@ pub fn run(args: &Sim, json: bool, out: &mut dyn Write) -> Result<bool> {
         } else if !outcome.wrong.is_empty() {
             told = bar.suspend(|| failure(out, &outcome));
         }
-        told.is_ok() && !(fail_fast && !outcome.wrong.is_empty())
+        told.is_ok() && (outcome.wrong.is_empty() || !fail_fast)
     });
     told?;
     bar.finish_and_clear();

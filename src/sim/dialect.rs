@@ -35,7 +35,7 @@ impl Dialect {
     }
 
     /// The way back of [`Dialect::to_wire`].
-    pub fn from_wire(&self, address: SocketAddr) -> SocketAddr {
+    pub fn off_wire(&self, address: SocketAddr) -> SocketAddr {
         match address.ip() {
             IpAddr::V6(ip) if self.ipv6 => SocketAddr::new(unmapped(ip).into(), address.port()),
             _ => address,
@@ -195,7 +195,7 @@ mod tests {
         let back = dialect.inward(&dialect.outward(INVITE.as_bytes(), &both()), &both());
         assert_eq!(String::from_utf8(back).unwrap(), INVITE);
         let address: SocketAddr = "127.0.3.3:20000".parse().unwrap();
-        assert_eq!(dialect.from_wire(dialect.to_wire(address)), address);
+        assert_eq!(dialect.off_wire(dialect.to_wire(address)), address);
     }
 
     #[test]

@@ -225,16 +225,16 @@ pub fn profile(name: &AgentName, dice: &mut IdSource) -> AgentProfile {
 fn phone(nth: u32, family: Family, setting: &Setting, dice: &mut IdSource) -> PhonePlan {
     let number = if nth < setting.agents { 1_001 + nth } else { 2_001 + nth - setting.agents };
     let (high, low) = (u8::try_from(nth / 200).unwrap_or(0), u8::try_from(nth % 200 + 1).unwrap_or(1));
-    let own = family == Family::Own && nth % 3 != 0;
+    let own = family == Family::Own && !nth.is_multiple_of(3);
     let user = if own && nth % 3 == 1 { format!("desk-{number}") } else { number.to_string() };
     let account = AccountName::new(user.replace('-', "."));
     let dialect = Dialect {
         ipv6: own,
         compact: own,
-        tcp: (family == Family::Streams && nth % 2 == 0) || (own && nth % 4 == 1),
+        tcp: (family == Family::Streams && nth.is_multiple_of(2)) || (own && nth % 4 == 1),
         dotted: family == Family::Own,
     };
-    let behind_nat = family == Family::Nat && nth % 2 == 0;
+    let behind_nat = family == Family::Nat && nth.is_multiple_of(2);
     let ip = if behind_nat { [127, 10, 2 + high, low] } else { [127, 0, 2 + high, low] };
     let local = SocketAddr::from((ip, 5060));
     let mut settings = PhoneSettings::new(&user, DOMAIN, local, SWITCH);
@@ -261,7 +261,7 @@ fn agent(nth: u32, setting: &Setting, dice: &mut IdSource) -> AgentPlan {
     let mut habits = AgentHabits {
         lets_ring_permille: 60,
         declines_permille: 50,
-        decline_status: if nth % 2 == 0 { 486 } else { 603 },
+        decline_status: if nth.is_multiple_of(2) { 486 } else { 603 },
         holds_permille: 150,
         hold: Spread::secs(2, 15),
         transfers_permille: 60,

@@ -14,6 +14,7 @@ use super::ports::EngineId;
 use super::request::{Query, RequestId};
 
 /// One thing to do.
+#[expect(clippy::large_enum_variant, reason = "effects are few at a time and moved once; a box costs each event more")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     Send(Transmit),

@@ -57,7 +57,7 @@ const MOST_TRACED: usize = 2_048;
 fn masked(bytes: &Bytes, secure: bool) -> Bytes {
     let head = memmem::find(bytes, b"\r\n\r\n").unwrap_or(bytes.len());
     let has_digest = memmem::find(&bytes[..head], b"uthorization:").is_some();
-    if !has_digest && !(secure && bytes.starts_with(b"INFO ")) {
+    if !(has_digest || secure && bytes.starts_with(b"INFO ")) {
         return bytes.clone();
     }
     let mut out = Vec::with_capacity(bytes.len());
