@@ -51,6 +51,14 @@ pub mod media {
     pub const KEY_SPAN: (Duration, Duration) = (Duration::from_millis(40), Duration::from_millis(6_000));
 }
 
+/// A live call: [`crate::switch`].
+pub mod call {
+    /// Header fields of an INVITE that a dialplan can read. Past it the later ones are not seen.
+    pub const HEADERS: usize = 64;
+    /// Bytes of one of them. Longer ones are not seen.
+    pub const HEADER_BYTES: usize = 512;
+}
+
 /// Storage: [`crate::store`].
 pub mod store {
     /// Bytes of one ledger segment, preallocated: large enough that a roll is rare, small enough to copy at leisure.

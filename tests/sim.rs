@@ -1,10 +1,15 @@
 //! The whole centre in virtual time, as `make test` runs it: short seeds with faults, and one full day.
 
+#[path = "sim/house.rs"]
+mod house;
+#[path = "sim/scenarios.rs"]
+mod scenarios;
+
 use strowger::app::sim::{Summary, centre, run_all};
 use strowger::sim::seed::{Family, Setting};
 use strowger::sim::world::{self, Outcome};
 
-/// Seeds that once failed, with what they showed. Each is run for ever.
+/// Seeds that once failed with ten agents, with what they showed. Each is run for ever.
 const REGRESSIONS: &[(u64, &str)] = &[
     (1, "a phone that rang for its own click-to-dial lost its line: nobody ended the ringing"),
     (3, "the socket of a ringing agent's leg failed, and the offer stayed open"),
@@ -65,5 +70,5 @@ fn seeds_that_once_failed_hold() {
     for (seed, showed) in REGRESSIONS {
         println!("seed {seed}: {showed}");
     }
-    held(REGRESSIONS.iter().map(|(seed, _)| Setting::short(*seed)).collect());
+    held(REGRESSIONS.iter().map(|(seed, _)| Setting { agents: 10, ..Setting::short(*seed) }).collect());
 }

@@ -50,7 +50,7 @@ pub fn run(args: &Sim, json: bool, out: &mut dyn Write) -> Result<bool> {
         if json {
             told = serde_json::to_writer(&mut *out, &outcome).map_err(Into::into).and_then(|()| Ok(writeln!(out)?));
         } else if !outcome.wrong.is_empty() {
-            told = bar.suspend(|| failure(out, &outcome));
+            told = bar.suspend(|| failure(out, args, &outcome));
         }
         told.is_ok() && (outcome.wrong.is_empty() || !fail_fast)
     });
@@ -98,12 +98,13 @@ pub fn run_all(settings: Vec<Setting>, centre: &Centre, mut each: impl FnMut(Out
 }
 
 fn setting(args: &Sim, seed: u64) -> Setting {
+    let short = Setting::short(seed);
     Setting {
         length: Duration::from_secs(u64::from(args.minutes) * 60),
         calls: args.calls,
-        agents: args.agents,
+        agents: args.agents.unwrap_or(short.agents),
         calm: args.calm,
-        ..Setting::short(seed)
+        ..short
     }
 }
 
@@ -154,14 +155,34 @@ fn refuse(findings: &[Finding]) -> Result<()> {
     if errors.is_empty() { Ok(()) } else { bail!("the simulated centre does not load:\n{}", errors.join("\n")) }
 }
 
-fn failure(out: &mut dyn Write, outcome: &Outcome) -> Result<()> {
+fn failure(out: &mut dyn Write, args: &Sim, outcome: &Outcome) -> Result<()> {
     writeln!(out, "seed {} failed:", outcome.seed)?;
     for wrong in &outcome.wrong {
         writeln!(out, "  {wrong}")?;
     }
     writeln!(out, "\n{}\n", outcome.ladder)?;
-    writeln!(out, "again: strowger sim --first-seed {} --seeds 1\n", outcome.seed)?;
+    writeln!(out, "again: {}\n", again(args, outcome.seed))?;
     Ok(())
+}
+
+/// The command that repeats one run.
+fn again(args: &Sim, seed: u64) -> String {
+    let setting = setting(args, seed);
+    let mut command = format!("strowger sim --first-seed {seed} --seeds 1");
+    let short = Setting::short(seed);
+    if setting.length != short.length {
+        command += &format!(" --minutes {}", args.minutes);
+    }
+    if setting.calls != short.calls {
+        command += &format!(" --calls {}", setting.calls);
+    }
+    if setting.agents != short.agents {
+        command += &format!(" --agents {}", setting.agents);
+    }
+    if setting.calm {
+        command += " --calm";
+    }
+    command
 }
 
 /// All runs together.
@@ -223,4 +244,53 @@ pub fn quiet_panics() {
         let place = about.location().map(|at| format!("{}:{}", Path::new(at.file()).display(), at.line()));
         tracing::debug!(place = place.unwrap_or_default(), "a panic was caught in a simulated run");
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::config::args::{Args, Command};
+
+    fn sim(line: &str) -> Sim {
+        let args = Args::try_parse_from(line.split_whitespace()).expect(line);
+        let Command::Sim(sim) = args.command else { panic!("{line}") };
+        sim
+    }
+
+    #[test]
+    fn a_failed_run_is_repeated_by_the_command_it_prints() {
+        for line in ["strowger sim --seeds 9", "strowger sim --seeds 9 --minutes 5 --calls 30 --agents 4 --calm"] {
+            let first = sim(line);
+            let command = again(&first, 7);
+            let repeated = sim(&command);
+            assert_eq!((repeated.first_seed, repeated.seeds), (7, 1));
+            assert_eq!(setting(&repeated, 7), setting(&first, 7), "{command}");
+        }
+        assert_eq!(again(&sim("strowger sim"), 7), "strowger sim --first-seed 7 --seeds 1");
+    }
+
+    #[test]
+    fn a_run_says_the_same_twice_and_its_json_has_every_seed_and_the_sum() {
+        let args = sim("strowger sim --seeds 2 --first-seed 3 --minutes 2 --calls 6 --agents 2 --calm");
+        let run = || {
+            let mut out = Vec::new();
+            assert!(run(&args, true, &mut out).unwrap(), "{}", String::from_utf8_lossy(&out));
+            let mut lines: Vec<serde_json::Value> = out
+                .split(|b| *b == b'\n')
+                .filter(|l| !l.is_empty())
+                .map(|l| serde_json::from_slice(l).unwrap())
+                .collect();
+            // Threads end in any order.
+            lines.sort_by_key(|line| line["seed"].as_u64());
+            lines
+        };
+        let lines = run();
+        assert_eq!(lines.len(), 3);
+        assert_eq!(lines[0]["seeds"], 2, "the sum");
+        assert_eq!((&lines[1]["seed"], &lines[2]["seed"]), (&3.into(), &4.into()));
+        assert!(lines[1]["trace"].is_u64() && lines[1]["trace"] != lines[2]["trace"]);
+        assert_eq!(lines, run(), "same seeds, same traces");
+    }
 }

@@ -76,8 +76,8 @@ pub enum Purpose {
     Ringback,
     /// The beep before a message; recording starts at its end.
     Beep,
-    /// The last words before a hang-up.
-    Farewell,
+    /// What overflow says before the caller goes.
+    Overflow,
 }
 
 impl Leg {

@@ -155,9 +155,9 @@ pub struct Sim {
     /// Calls of each run
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub calls: u32,
-    /// Agents of each run
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000))]
-    pub agents: u32,
+    /// Agents of each run; without it 3 to 10, by the seed
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub agents: Option<u32>,
     /// No faults: no loss, no reordering, nobody reboots
     #[arg(long)]
     pub calm: bool,

@@ -254,6 +254,8 @@ pub struct RecordingPlan {
     pub left: Vec<PortId>,
     /// The ports heard on the right: the agent's side.
     pub right: Vec<PortId>,
+    /// Report `RecordingSilent` once nobody has spoken for so long; `None` never does.
+    pub silence: Option<Duration>,
 }
 
 /// How the tracks lie in the file.

@@ -23,6 +23,8 @@ pub enum MediaEvent {
     Closed { port: PortId, stats: PortStats },
     /// The port cannot be used: its sockets would not bind, or the room is full. `Closed` follows.
     PortFailed { port: PortId, reason: String },
+    /// Nobody has spoken for the plan's span. Said once a recording; `spoken`: somebody had before.
+    RecordingSilent { recording: RecordingId, spoken: bool },
     /// The file is complete and its header is right.
     RecordingSealed { recording: RecordingId, duration_ms: u64, bytes: u64 },
     /// The file could not be written, or not to its end; what is there is readable up to `duration_ms`.

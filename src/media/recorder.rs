@@ -2,9 +2,11 @@
 //!
 //! The engine never waits for a disk: it hands over batches of 200 ms, and what becomes of them is the shell's.
 
+use core::time::Duration;
 use std::path::PathBuf;
 
 use super::command::{Layout, RecordingPlan, Track};
+use crate::audio::level::level_dbov;
 use crate::audio::mix::Mix;
 use crate::audio::{Frame, SILENCE};
 use crate::ids::RecordingId;
@@ -32,6 +34,31 @@ pub(super) struct Recorder {
     layout: Layout,
     batch: Vec<i16>,
     frames: usize,
+    hush: Hush,
+}
+
+/// Listens for the end of speech.
+#[derive(Debug)]
+struct Hush {
+    /// Phases of silence to be reported; `None` once that is done, or where nobody asked.
+    after: Option<u64>,
+    quiet: u64,
+    spoken: bool,
+}
+
+impl Hush {
+    /// True at the phase at which it has been quiet for long enough.
+    fn on_phase(&mut self, frame: &Frame) -> bool {
+        let Some(after) = self.after else { return false };
+        let loud = level_dbov(frame) > SPEECH_DBOV;
+        self.spoken |= loud;
+        self.quiet = if loud { 0 } else { self.quiet + 1 };
+        let over = self.quiet >= after;
+        if over {
+            self.after = None;
+        }
+        over
+    }
 }
 
 impl Recorder {
@@ -46,6 +73,7 @@ impl Recorder {
             layout: plan.layout,
             batch: Vec::new(),
             frames: 0,
+            hush: Hush { after: plan.silence.map(phases), quiet: 0, spoken: false },
         };
         (recorder, begin)
     }
@@ -67,23 +95,34 @@ impl Recorder {
         self.left | self.right
     }
 
-    /// Records 20 ms: `frame_of` gives what a slot says. A full batch comes back.
-    pub fn on_phase<'a>(&mut self, mut frame_of: impl FnMut(usize) -> Option<&'a Frame>) -> Option<RecordingWrite> {
+    /// Records 20 ms: `frame_of` gives what a slot says. A full batch comes back, and with it, at the phase at which
+    /// nobody has spoken for the plan's span, whether anybody had before.
+    pub fn on_phase<'a>(
+        &mut self,
+        mut frame_of: impl FnMut(usize) -> Option<&'a Frame>,
+    ) -> (Option<RecordingWrite>, Option<bool>) {
         let mut track = |slots: u64| -> Frame {
             let mut mix = Mix::default();
             (0..64).filter(|slot| slots >> slot & 1 != 0).filter_map(&mut frame_of).for_each(|frame| mix.add(frame));
             mix.frame()
         };
+        let mut hushed = false;
         match (self.masked, self.layout) {
             (true, layout) => (0..channels(layout)).for_each(|_| self.batch.extend_from_slice(&SILENCE)),
-            (false, Layout::Mono) => self.batch.extend_from_slice(&track(self.left | self.right)),
+            (false, Layout::Mono) => {
+                let both = track(self.left | self.right);
+                hushed = self.hush.on_phase(&both);
+                self.batch.extend_from_slice(&both);
+            }
             (false, Layout::Stereo) => {
                 let (left, right) = (track(self.left), track(self.right));
+                hushed = self.hush.on_phase(&left);
                 self.batch.extend(left.iter().zip(&right).flat_map(|(&l, &r)| [l, r]));
             }
         }
         self.frames += 1;
-        (self.frames >= FRAMES_PER_BATCH).then(|| self.take_batch())
+        let batch = (self.frames >= FRAMES_PER_BATCH).then(|| self.take_batch());
+        (batch, hushed.then_some(self.hush.spoken))
     }
 
     /// What remains, and the end.
@@ -105,6 +144,14 @@ const fn channels(layout: Layout) -> u16 {
     }
 }
 
+/// 20 ms each, rounded up.
+fn phases(span: Duration) -> u64 {
+    u64::try_from(span.as_millis().div_ceil(20)).unwrap_or(u64::MAX).max(1)
+}
+
+/// Louder than this is speech: a quiet talker is at -35 dBov, a telephone line at rest below -55.
+const SPEECH_DBOV: f64 = -45.0;
+
 /// 200 ms: with the writer's flush every half second, a kill costs less than a second.
 const FRAMES_PER_BATCH: usize = 10;
 
@@ -122,6 +169,7 @@ mod tests {
             layout,
             left: vec![],
             right: vec![],
+            silence: Some(Duration::from_millis(100)),
         };
         Recorder::new(&plan).0
     }
@@ -129,7 +177,7 @@ mod tests {
     /// The first sample of each channel after one batch in which slot `n` says `voices[n]` throughout.
     fn first_samples(recorder: &mut Recorder, voices: &[i16]) -> Vec<i16> {
         let frames: Vec<Frame> = voices.iter().map(|&v| [v; FRAME_LEN]).collect();
-        let batch = (0..10).find_map(|_| recorder.on_phase(|slot| frames.get(slot)));
+        let batch = (0..10).find_map(|_| recorder.on_phase(|slot| frames.get(slot)).0);
         let Some(RecordingWrite::Samples { interleaved, .. }) = batch else { panic!("{batch:?}") };
         let channels = interleaved.len() / (10 * FRAME_LEN);
         assert!(interleaved.chunks(channels).all(|samples| samples == &interleaved[..channels]));
@@ -158,9 +206,26 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_speech_is_told_once_and_whether_there_was_any() {
+        let hushes = |voice: &[i16]| -> Vec<(usize, bool)> {
+            let mut recorder = recorder(Layout::Mono);
+            recorder.set_track(0, Some(Track::Left));
+            let frames: Vec<Frame> = voice.iter().map(|&v| [v; FRAME_LEN]).collect();
+            frames
+                .iter()
+                .enumerate()
+                .filter_map(|(at, frame)| Some((at, recorder.on_phase(|_| Some(frame)).1?)))
+                .collect()
+        };
+        assert_eq!(hushes(&[0; 12]), [(4, false)], "100 ms are five phases, and it is said once");
+        assert_eq!(hushes(&[3_000, 0, 0, 0, 0, 3_000, 9, 9, 9, 9, 9, 9]), [(10, true)], "a breath is no end");
+        assert_eq!(hushes(&[3_000; 12]), []);
+    }
+
+    #[test]
     fn the_end_brings_what_is_left() {
         let mut recorder = recorder(Layout::Mono);
-        assert_eq!(recorder.on_phase(|_| None), None);
+        assert_eq!(recorder.on_phase(|_| None), (None, None));
         let [last, end] = recorder.finish();
         assert!(matches!(last, RecordingWrite::Samples { interleaved, .. } if interleaved.len() == FRAME_LEN));
         assert!(matches!(end, RecordingWrite::End { .. }));

@@ -419,8 +419,10 @@ impl Room {
             self.feed(now, slot, frames, sink);
         }
         for recorder in &mut self.recorders {
-            if let Some(batch) = recorder.on_phase(|slot| frames.get(slot)) {
-                sink.outputs.push_back(Output::Recording(batch));
+            let (batch, hushed) = recorder.on_phase(|slot| frames.get(slot));
+            sink.outputs.extend(batch.map(Output::Recording));
+            if let Some(spoken) = hushed {
+                sink.say(MediaEvent::RecordingSilent { recording: recorder.recording, spoken });
             }
         }
         self.advance_players(sink);

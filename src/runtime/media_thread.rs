@@ -518,6 +518,7 @@ mod tests {
             layout: Layout::Stereo,
             left: vec![PortId(1)],
             right: vec![PortId(2)],
+            silence: None,
         }));
         bench.settle();
         let begun = Instant::now();

@@ -58,10 +58,17 @@ enum Due {
     Say(MediaEvent),
     PlayEnds(PlayId),
     Silence(PortId),
+    /// Whoever leaves a message has stopped speaking.
+    Hush {
+        recording: RecordingId,
+        spoken: bool,
+    },
 }
 
 /// What an engine takes to answer.
 const ANSWER: Spread = Spread::millis(1, 6);
+/// How long somebody speaks who leaves a message.
+const SPEECH: Spread = Spread::secs(0, 30);
 /// What a disk takes to seal a file.
 const SEAL: Spread = Spread::millis(5, 400);
 
@@ -131,6 +138,11 @@ impl MediaModel {
                 Due::PlayEnds(play) => {
                     if let Some(event) = self.end_play(now, play) {
                         return Some(event);
+                    }
+                }
+                Due::Hush { recording, spoken } => {
+                    if self.recordings.contains_key(&recording) {
+                        return Some(MediaEvent::RecordingSilent { recording, spoken });
                     }
                 }
                 Due::Silence(port) => {
@@ -252,6 +264,11 @@ impl MediaModel {
         let recording = Recording { room: plan.room, since: now };
         if self.recordings.insert(plan.recording, recording).is_some() {
             self.wrong.push(format!("recording {} was started twice", plan.recording));
+        }
+        if let Some(silence) = plan.silence {
+            let speaks = SPEECH.draw(&mut self.dice);
+            let (recording, spoken) = (plan.recording, !speaks.is_zero());
+            self.schedule(now + speaks + silence, Due::Hush { recording, spoken });
         }
         if happens(&mut self.dice, self.misfortunes_permille) {
             let after = Spread::secs(0, 20).draw(&mut self.dice);

@@ -6,15 +6,17 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::cause::{Cause, Party, What};
 use crate::event::{Address, Direction, Fact, Role};
 use crate::ids::{AccountName, CallId, DialplanName, Language, LegId, TrunkName};
+use crate::limits;
 use crate::number::{NotANumber, Number};
 use crate::plan::model::Dialer;
 use crate::sip::endpoint::Authorization;
 use crate::sip::event::Invitation;
-use crate::sip::{Name, Scheme};
+use crate::sip::{Message, Name, Scheme};
 use crate::time::Time;
 
 use super::call::{AfterDial, Call, Stage};
@@ -326,6 +328,9 @@ impl Switch {
         call.accepted = accepted;
         call.trunks = trunks;
         call.max_forwards = invitation.max_forwards;
+        if matches!(goal, Goal::Dialplan { .. }) {
+            call.headers = headers_of(&invitation.request);
+        }
         self.add_leg(&mut call, leg);
         self.open_media(&mut call, leg_id, Some(invitation.source.remote.ip()));
         self.timers.set(self.now + ACCEPT_TIMEOUT, Timer::Accepted(id));
@@ -385,6 +390,22 @@ impl Switch {
     }
 }
 
+/// The header fields a dialplan may ask for: no credentials, the first of each name, as many and as long as the
+/// limits say.
+fn headers_of(request: &Message) -> BTreeMap<Arc<str>, Arc<str>> {
+    let mut headers = BTreeMap::new();
+    for header in request.headers() {
+        let secret = matches!(header.name, Name::Authorization | Name::ProxyAuthorization);
+        if secret || header.value.len() > limits::call::HEADER_BYTES || headers.len() >= limits::call::HEADERS {
+            continue;
+        }
+        let name = if header.name == Name::Other { header.name_text } else { header.name.as_str() };
+        let value = String::from_utf8_lossy(header.value);
+        headers.entry(Arc::from(name.to_ascii_lowercase())).or_insert_with(|| Arc::from(&*value));
+    }
+    headers
+}
+
 const fn not_found() -> Turned {
     Turned::away(404, "Not Found")
 }
@@ -392,6 +413,22 @@ const fn not_found() -> Turned {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_dialplan_sees_headers_by_their_long_names_within_the_limits_and_no_credentials() {
+        let long = "x".repeat(limits::call::HEADER_BYTES + 1);
+        let many: String = (0..limits::call::HEADERS).map(|nth| format!("X-{nth}: a\r\n")).collect();
+        let text = format!(
+            "INVITE sip:1@x SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nf: <sip:a@b>;tag=1\r\nTo: <sip:1@x>\r\n\
+             Call-ID: c\r\nCSeq: 1 INVITE\r\nX-Account: 77\r\nx-account: 78\r\nX-Long: {long}\r\n\
+             Authorization: Digest response=\"s3cret\"\r\n{many}\r\n"
+        );
+        let headers = headers_of(&Message::parse(text.into_bytes().into()).unwrap());
+        assert_eq!(headers.get("x-account").map(|value| &**value), Some("77"), "the first counts");
+        assert_eq!(headers.get("from").map(|value| &**value), Some("<sip:a@b>;tag=1"));
+        assert_eq!((headers.get("authorization"), headers.get("x-long")), (None, None));
+        assert_eq!(headers.len(), limits::call::HEADERS);
+    }
 
     #[test]
     fn a_rate_takes_its_limit_at_once_and_then_as_many_a_second() {

@@ -4,6 +4,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use crate::acd;
 use crate::call::leg::Leg;
 use crate::cause::Cause;
 use crate::event::{Address, CustomerCard, Direction, IvrAnswer, Seq};
@@ -64,6 +65,14 @@ pub struct Call {
     pub dial_next: Option<DialTo>,
     /// Hops the call may still take (RFC 3261 §8.1.1.6).
     pub max_forwards: u8,
+    /// Header fields of the INVITE, names in lower case, for the dialplan.
+    pub headers: BTreeMap<Arc<str>, Arc<str>>,
+    /// Comfort announcements heard in the running stay in a queue.
+    pub comforted: usize,
+    /// What the queue it overflowed from says, to be heard in the next one.
+    pub passing: Option<Words>,
+    /// Where overflow takes the caller once its words are said.
+    pub leaving: Option<acd::Action>,
 }
 
 /// Where the caller is.
@@ -113,6 +122,8 @@ pub enum AfterDial {
 pub struct Message {
     pub mailbox: Arc<str>,
     pub longest: Duration,
+    /// It ends once the caller has said nothing for so long.
+    pub silence: Duration,
     /// Set while the recording runs: from the beep's end to the message's.
     pub recording: Option<RecordingId>,
 }
@@ -162,6 +173,10 @@ impl Call {
             wants_answer: false,
             dial_next: None,
             max_forwards: 70,
+            headers: BTreeMap::new(),
+            comforted: 0,
+            passing: None,
+            leaving: None,
         }
     }
 

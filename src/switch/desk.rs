@@ -172,8 +172,9 @@ impl Switch {
 
     fn decline(&mut self, call: &mut Call, leg: LegId) {
         if call.offers.contains_key(&leg) {
-            self.end_offer(call, leg, OfferOutcome::Declined);
+            // The leg first: the agent's next state follows from the legs that are left.
             self.drop_leg(call, leg, Cause::new(What::Declined, Party::Agent));
+            self.end_offer(call, leg, OfferOutcome::Declined);
         }
     }
 
@@ -298,7 +299,12 @@ impl Switch {
     // -- wrap-up -----------------------------------------------------------------------------------------------------
 
     fn wrap(&mut self, agent: &AgentName, call: CallId, code: &str, notes: String, finish: bool) -> Outcome {
-        let _ = call;
+        // The desktop may still show the wrap-up before this one.
+        if let Some(acd::AgentState::WrapUp { call: running, .. }) = self.acd.agent_state(agent)
+            && running != call
+        {
+            return Err(Refusal::new("wrap.none", "The wrap-up of that call is over. Another one is running."));
+        }
         if notes.len() > MOST_NOTES {
             let msg = format!("Notes are at most {MOST_NOTES} bytes; these are {}.", notes.len());
             return Err(Refusal::new("notes.too_long", msg));

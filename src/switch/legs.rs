@@ -665,6 +665,7 @@ impl Switch {
             command: MediaCommand::CloseRoom { room: call.room },
         });
         self.timers.clear(Timer::Recording(call.id));
+        self.timers.clear(Timer::Comfort(call.id));
         self.restless.remove(&call.id);
         self.emit(Some(call.id), Fact::CallEnded { cause });
         self.counts.ended += 1;
@@ -698,6 +699,7 @@ impl Switch {
             MediaEvent::RtpTimeout { port, .. } => self.on_media_silent(port),
             MediaEvent::Closed { port, stats } => self.on_port_closed(port, &stats),
             MediaEvent::PortFailed { port, .. } => self.on_port_failed(port),
+            MediaEvent::RecordingSilent { recording, spoken } => self.on_recording_silent(recording, spoken),
             MediaEvent::RecordingSealed { recording, duration_ms, bytes } => {
                 self.on_recording_sealed(recording, duration_ms, bytes);
             }

@@ -202,6 +202,7 @@ impl Switch {
             switch.emit(Some(call), fact);
         }
         switch.load_roster(boot.roster, boot.bindings);
+        switch.tell_hours();
         switch.timers.set(boot.now + RECONCILE_EVERY, Timer::Reconcile);
         switch.settle();
         switch
@@ -302,7 +303,9 @@ impl Switch {
             Timer::Stats(call, leg) => self.forget_leg(call, leg, None),
             Timer::Ivr(call) => self.on_walk_timeout(call),
             Timer::Recording(call) => self.on_recording_limit(call),
+            Timer::Comfort(call) => self.on_comfort(call),
             Timer::Request(request) => self.on_reply(request, None),
+            Timer::Hours => self.tell_hours(),
             Timer::Drain => self.on_drain(true),
             Timer::Reconcile => {
                 self.reconcile();
@@ -377,6 +380,7 @@ impl Switch {
         self.endpoint.set_settings(endpoint_settings(&edition, &self.listeners));
         self.edition = edition;
         self.tell_endpoint_of_trunks();
+        self.tell_hours();
         self.emit(None, Fact::PlanApplied { plan, changes });
     }
 

@@ -24,6 +24,8 @@ use super::timer::Timer;
 
 /// A message shorter than this is a hang-up after the beep: it is not kept.
 const SHORTEST_MESSAGE: Duration = Duration::from_millis(800);
+/// The silence that ends a message where no dialplan says otherwise.
+pub(super) const MESSAGE_SILENCE: Duration = Duration::from_secs(10);
 
 /// A file being written, which may outlive its call by the time the disk needs.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,8 +38,16 @@ pub(super) struct Writing {
 /// What a file is.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Kind {
-    Conversation { required: bool },
-    Message { voicemail: VoicemailId, mailbox: Arc<str>, from: Address },
+    Conversation {
+        required: bool,
+    },
+    /// `spoken`: not known to hold nothing but silence.
+    Message {
+        voicemail: VoicemailId,
+        mailbox: Arc<str>,
+        from: Address,
+        spoken: bool,
+    },
 }
 
 impl Switch {
@@ -62,6 +72,7 @@ impl Switch {
             layout: Layout::Stereo,
             left: vec![left],
             right: vec![right],
+            silence: None,
         };
         call.recording = Some(recording);
         let kind = Kind::Conversation { required: rule == Record::Required };
@@ -102,8 +113,8 @@ impl Switch {
             Kind::Conversation { .. } => {
                 self.emit(Some(writing.call), Fact::RecordingSealed { recording, file, seconds, bytes });
             }
-            Kind::Message { voicemail, mailbox, from } => {
-                if Duration::from_millis(duration_ms) >= SHORTEST_MESSAGE {
+            Kind::Message { voicemail, mailbox, from, spoken } => {
+                if spoken && Duration::from_millis(duration_ms) >= SHORTEST_MESSAGE {
                     let fact = Fact::VoicemailLeft { voicemail, r#box: mailbox.to_string(), from, file, seconds };
                     self.emit(Some(writing.call), fact);
                 }
@@ -131,13 +142,20 @@ impl Switch {
 
     // -- voicemail ---------------------------------------------------------------------------------------------------
 
-    /// A message begins: a beep, then the recording. Ends by `#`, by its length, or with the call.
-    pub(super) fn take_message(&mut self, call: &mut Call, mailbox: Arc<str>, beep: bool, longest: Option<Duration>) {
+    /// A message begins: a beep, then the recording. Ends by `#`, by silence, by its length, or with the call.
+    pub(super) fn take_message(
+        &mut self,
+        call: &mut Call,
+        mailbox: Arc<str>,
+        beep: bool,
+        longest: Option<Duration>,
+        silence: Duration,
+    ) {
         let caller = call.caller;
         self.let_hear(call, caller, &[]);
         call.stage = Stage::Message;
         let longest = longest.unwrap_or(call.edition.plan.recording.voicemail_max_s.span());
-        call.message = Some(super::call::Message { mailbox, longest, recording: None });
+        call.message = Some(super::call::Message { mailbox, longest, silence, recording: None });
         let sound = if beep {
             let samples = tone::sines(&[1_000], Duration::from_millis(400), tone::KEY_AMPLITUDE);
             Sound::Clip(Arc::new(Clip::from_samples("beep", samples)))
@@ -154,11 +172,12 @@ impl Switch {
         let Some(left) = call.caller_leg().map(|leg| leg.media.port) else { return };
         let Some(message) = &mut call.message else { return };
         message.recording = Some(recording);
-        let (mailbox, longest) = (message.mailbox.clone(), message.longest);
-        let kind = Kind::Message { voicemail, mailbox, from: call.from.clone() };
+        let (mailbox, longest, silence) = (message.mailbox.clone(), message.longest, Some(message.silence));
+        let kind = Kind::Message { voicemail, mailbox, from: call.from.clone(), spoken: true };
         self.writing.insert(recording, Writing { call: call.id, file: file.clone(), kind });
         let (room, path) = (call.room, self.path_of(&file));
-        let plan = RecordingPlan { room, recording, path, layout: Layout::Mono, left: vec![left], right: Vec::new() };
+        let (layout, left, right) = (Layout::Mono, vec![left], Vec::new());
+        let plan = RecordingPlan { room, recording, path, layout, left, right, silence };
         self.media(call, MediaCommand::StartRecording(plan));
         self.timers.set(self.now + longest, Timer::Recording(call.id));
     }
@@ -167,6 +186,15 @@ impl Switch {
         if key == '#' {
             self.end_message(call);
         }
+    }
+
+    /// The caller has said all there was to say, or (not `spoken`) nothing at all.
+    pub(super) fn on_recording_silent(&mut self, recording: RecordingId, spoken: bool) {
+        let Some(writing) = self.writing.get_mut(&recording) else { return };
+        let Kind::Message { spoken: keep, .. } = &mut writing.kind else { return };
+        *keep = spoken;
+        let call = writing.call;
+        self.with_call(call, |switch, call| switch.end_message(call));
     }
 
     /// The message is complete; what follows waits until it is on disk.

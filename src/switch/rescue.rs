@@ -86,7 +86,7 @@ impl Switch {
         }
         self.plays.retain(|_, (call, _)| *call != id);
         self.restless.remove(&id);
-        for timer in [Timer::Accepted(id), Timer::Ivr(id), Timer::Recording(id)] {
+        for timer in [Timer::Accepted(id), Timer::Ivr(id), Timer::Recording(id), Timer::Comfort(id)] {
             self.timers.clear(timer);
         }
         self.emit(Some(id), crate::event::Fact::CallEnded { cause });
@@ -126,10 +126,9 @@ impl Switch {
         self.left().is_empty()
     }
 
-    /// What is left, in words; empty at rest. Timers at rest are the reconciler's and, while draining, the drain's.
+    /// What is left, in words; empty at rest. The house's own timers stay.
     pub fn left(&self) -> Vec<String> {
         let (sessions, _) = self.endpoint.counts();
-        let own_timers = 1 + usize::from(self.draining);
         let left = [
             (self.calls.len(), "calls"),
             (self.sessions.len(), "sessions of legs"),
@@ -140,7 +139,7 @@ impl Switch {
             (usize::try_from(self.ports.leased()).unwrap_or(usize::MAX), "ports leased"),
             (self.requests.len(), "questions"),
             (self.restless.len(), "calls with something to say"),
-            (self.timers.len().saturating_sub(own_timers), "timers of nobody"),
+            (self.timers.of_calls(), "timers of nobody"),
         ];
         left.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect()
     }

@@ -331,7 +331,7 @@ impl Switch {
             Purpose::Ivr(ticket) => self.tell_walk(call, IvrInput::PlayDone(ticket)),
             Purpose::Announcement => self.on_announced(call, leg),
             Purpose::Beep => self.begin_message(call),
-            Purpose::Farewell => self.clear_call(call, Cause::new(What::Completed, Party::Plan)),
+            Purpose::Overflow => self.leave_for(call),
             Purpose::Music | Purpose::Ringback => {}
         }
     }

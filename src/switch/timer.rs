@@ -20,10 +20,14 @@ pub enum Timer {
     Ivr(CallId),
     /// A recording, or a voicemail message, is as long as it may be.
     Recording(CallId),
+    /// A waiting caller is to hear the next comfort announcement.
+    Comfort(CallId),
     /// An asked shell did not reply in time.
     Request(RequestId),
     /// The bound for draining is over.
     Drain,
+    /// The hours of some queue turn over.
+    Hours,
     /// The reconciler's round.
     Reconcile,
 }
@@ -65,5 +69,10 @@ impl Timers {
 
     pub fn len(&self) -> usize {
         self.due.len()
+    }
+
+    /// Timers that belong to a call or a question: none is left at rest.
+    pub fn of_calls(&self) -> usize {
+        self.due.iter().filter(|(_, timer)| !matches!(timer, Timer::Drain | Timer::Hours | Timer::Reconcile)).count()
     }
 }

@@ -1,5 +1,6 @@
 //! The queue's side of a call: entering, music and announcements, offers, overflow, and the agent's states.
 
+use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -12,10 +13,14 @@ use crate::ivr::{IvrInput, QueueEnd, Spoken, say};
 use crate::media::{Repeat, Sound};
 use crate::number::Number;
 use crate::plan::model::Dialer;
+use crate::plan::queue::OverflowWhen;
 
 use super::Switch;
-use super::call::{AfterDial, Call, Stage};
+use super::call::{AfterDial, Call, Stage, Words};
 use super::legs::{Dial, DialTo};
+use super::record::MESSAGE_SILENCE;
+use super::timer::Timer;
+use crate::time::Time;
 
 impl Switch {
     // -- entering and leaving ----------------------------------------------------------------------------------------
@@ -69,13 +74,38 @@ impl Switch {
     fn on_waiting(&mut self, call: &mut Call, queue: QueueName) {
         self.on_entered(call, queue.clone());
         self.answer_caller(call);
+        call.comforted = 0;
+        self.set_comfort(call);
+        self.stop_play(call, call.caller);
         let greeting = call.edition.plan.queues.get(&queue).and_then(|queue| queue.announcements.greeting.clone());
-        match greeting {
-            Some(prompt) => {
-                let words = vec![Spoken::Prompt { language: call.language.clone(), prompt }];
-                self.announce(call, words);
-            }
-            None => self.play_queue_music(call),
+        let greeting = greeting.map(|prompt| vec![Spoken::Prompt { language: call.language.clone(), prompt }]);
+        // What the queue before this one had to say comes first.
+        let words: Vec<Words> = call.passing.take().into_iter().chain(greeting).collect();
+        if words.is_empty() {
+            return self.play_queue_music(call);
+        }
+        for words in words {
+            self.announce(call, words);
+        }
+    }
+
+    // -- hours -------------------------------------------------------------------------------------------------------
+
+    /// Opens and closes queues as their hours say: now, and again when the first of them turns over. Who waits in a
+    /// queue that closes is served on.
+    pub(super) fn tell_hours(&mut self) {
+        let edition = self.edition.clone();
+        let mut turn: Option<Time> = None;
+        for queue in edition.plan.queues.values() {
+            let hours = queue.hours.as_ref().and_then(|name| edition.plan.hours.get(name));
+            let open = hours.is_none_or(|hours| hours.is_open(self.now));
+            // The ACD has every queue of the edition in force.
+            let _ = self.acd.handle_queue_open(self.now, &queue.name, open);
+            turn = turn.into_iter().chain(hours.and_then(|hours| hours.next_change(self.now))).min();
+        }
+        self.timers.clear(Timer::Hours);
+        if let Some(at) = turn {
+            self.timers.set(at, Timer::Hours);
         }
     }
 
@@ -159,6 +189,31 @@ impl Switch {
         }
         let sounds = self.sounds(call, &words);
         self.play(call, caller, sounds, Repeat::Once, Purpose::Announcement);
+    }
+
+    fn set_comfort(&mut self, call: &Call) {
+        self.timers.clear(Timer::Comfort(call.id));
+        let Stage::Waiting { queue, .. } = &call.stage else { return };
+        let Some(queue) = call.edition.plan.queues.get(queue) else { return };
+        if !queue.announcements.comfort.is_empty() {
+            let every = queue.announcements.comfort_every_s.span().max(SHORTEST_COMFORT);
+            self.timers.set(self.now + every, Timer::Comfort(call.id));
+        }
+    }
+
+    /// The next of the queue's comfort announcements, in turn.
+    pub(super) fn on_comfort(&mut self, id: CallId) {
+        self.with_call(id, |switch, call| {
+            let Stage::Waiting { queue, .. } = &call.stage else { return };
+            let Some(queue) = call.edition.plan.queues.get(queue) else { return };
+            let prompt = queue.announcements.comfort.iter().cycle().nth(call.comforted).cloned();
+            call.comforted = (call.comforted + 1) % queue.announcements.comfort.len().max(1);
+            if let Some(prompt) = prompt {
+                let language = call.language.clone();
+                switch.announce(call, vec![Spoken::Prompt { language, prompt }]);
+            }
+            switch.set_comfort(call);
+        });
     }
 
     pub(super) fn on_announced(&mut self, call: &mut Call, leg: LegId) {
@@ -329,6 +384,7 @@ impl Switch {
         if !call.is_waiting() {
             return;
         }
+        let why_said = why;
         let why = serde_json::to_value(why).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
         let to = match &action {
             acd::Action::Queue(queue) => format!("queue:{queue}"),
@@ -337,8 +393,10 @@ impl Switch {
             acd::Action::HangUp => "hangup".to_owned(),
         };
         self.emit(Some(call.id), Fact::QueueOverflowed { queue: queue.clone(), to, why });
+        let words = overflow_words(call, &queue, why_said);
         if let acd::Action::Queue(_) = action {
-            // `Moved` tells the rest.
+            // `Moved` tells the rest; the words are heard in the next queue, before its own.
+            call.passing = words;
             return;
         }
         let waited_ms = self.waited_ms(call);
@@ -349,17 +407,29 @@ impl Switch {
         // It waits no more, whatever the action makes of it: a hang-up must not leave the queue a second time.
         call.stage = Stage::Ringing;
         self.answer_caller(call);
-        match action {
-            acd::Action::Queue(_) => {}
-            acd::Action::Voicemail(mailbox) => self.take_message(call, mailbox, true, None),
-            acd::Action::Number(number) => match Number::normalise(&number, &call.edition.plan.home) {
+        call.leaving = Some(action);
+        match words {
+            Some(words) => {
+                let sounds = self.sounds(call, &words);
+                self.play(call, caller, sounds, Repeat::Once, Purpose::Overflow);
+            }
+            None => self.leave_for(call),
+        }
+    }
+
+    /// The words of overflow are said: the caller goes.
+    pub(super) fn leave_for(&mut self, call: &mut Call) {
+        match call.leaving.take() {
+            None | Some(acd::Action::Queue(_)) => {}
+            Some(acd::Action::Voicemail(mailbox)) => self.take_message(call, mailbox, true, None, MESSAGE_SILENCE),
+            Some(acd::Action::Number(number)) => match Number::normalise(&number, &call.edition.plan.home) {
                 Ok(number) => {
                     let to = DialTo::Number { number, who: Dialer::Dialplan };
                     self.dial(call, Dial { to, caller_id: None, ring: None, then: AfterDial::End });
                 }
                 Err(_) => self.clear_call(call, Cause::new(What::NotFound, Party::Plan)),
             },
-            acd::Action::HangUp => self.clear_call(call, Cause::new(What::Completed, Party::Plan)),
+            Some(acd::Action::HangUp) => self.clear_call(call, Cause::new(What::Completed, Party::Plan)),
         }
     }
 
@@ -403,6 +473,25 @@ impl Switch {
         call.offers.iter().any(|(leg, a)| a == agent && call.leg(*leg).is_some_and(rings))
     }
 }
+
+/// What this queue says to a caller who overflows for that reason.
+fn overflow_words(call: &Call, queue: &QueueName, why: acd::OverflowWhy) -> Option<Vec<Spoken>> {
+    let rules = &call.edition.plan.queues.get(queue)?.overflow;
+    let rule = rules.iter().find(|rule| {
+        matches!(
+            (rule.when, why),
+            (OverflowWhen::WaitedS(_), acd::OverflowWhy::Time)
+                | (OverflowWhen::Waiting(_), acd::OverflowWhy::Length)
+                | (OverflowWhen::NobodySignedIn, acd::OverflowWhy::NobodySignedIn)
+                | (OverflowWhen::Closed, acd::OverflowWhy::Closed)
+        )
+    });
+    let prompt = rule?.play.clone()?;
+    Some(vec![Spoken::Prompt { language: call.language.clone(), prompt }])
+}
+
+/// Comfort announcements do not follow each other closer than this.
+const SHORTEST_COMFORT: Duration = Duration::from_secs(5);
 
 /// Announcements that may wait behind one that is being spoken; a caller is never talked at for minutes.
 const MOST_PENDING: usize = 2;

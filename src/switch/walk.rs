@@ -37,6 +37,7 @@ impl Switch {
                 called: Arc::from(call.to.number.as_str()),
                 trunk: Arc::from(call.from.trunk.as_ref().map_or("", |trunk| trunk.as_str())),
                 language: call.language.clone(),
+                headers: core::mem::take(&mut call.headers),
                 ..CallFacts::default()
             };
             call.ivr = Some(Box::new(Machine::new(book, entry, facts)));
@@ -116,7 +117,9 @@ impl Switch {
                     }
                 }
             }
-            IvrEffect::Message { mailbox, beep, max, .. } => self.take_message(call, mailbox, beep, Some(max)),
+            IvrEffect::Message { mailbox, beep, max, silence } => {
+                self.take_message(call, mailbox, beep, Some(max), silence);
+            }
             IvrEffect::Secure(on) => self.set_secure(call, on),
             IvrEffect::Consent(agreed) => call.consent = Some(agreed),
             IvrEffect::Language(language) => call.language = language,

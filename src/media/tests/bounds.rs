@@ -118,6 +118,7 @@ fn a_defect_costs_the_call_it_was_met_in_and_no_other() {
         layout: Layout::Stereo,
         left: vec![a],
         right: vec![b],
+        silence: None,
     }));
     world.run(200);
     world.events.clear();
@@ -196,6 +197,7 @@ fn any_command() -> impl Strategy<Value = MediaCommand> {
             layout: Layout::Stereo,
             left: vec![a],
             right: vec![b],
+            silence: None,
         })),
         (port(), any::<bool>()).prop_map(|(port, on)| MediaCommand::SetTrack {
             recording: RECORDING,

@@ -121,6 +121,7 @@ fn the_recording_keeps_its_sides_through_hold_mask_and_transfer() {
         layout: Layout::Stereo,
         left: vec![caller],
         right: vec![agent],
+        silence: None,
     }));
     world.run(1_000);
     world.hear(&[(caller, &[]), (agent, &[])]);
@@ -170,6 +171,7 @@ fn a_closed_room_stops_its_plays_and_seals_its_recordings() {
         layout: Layout::Mono,
         left: vec![caller],
         right: vec![],
+        silence: None,
     }));
     world.run(100);
     world.say(MediaCommand::CloseRoom { room: ROOM });
