@@ -52,7 +52,7 @@ pub mod media {
 }
 
 /// A live call: [`crate::switch`].
-pub mod call {
+pub mod switch {
     /// Header fields of an INVITE that a dialplan can read. Past it the later ones are not seen.
     pub const HEADERS: usize = 64;
     /// Bytes of one of them. Longer ones are not seen.

@@ -396,7 +396,7 @@ fn headers_of(request: &Message) -> BTreeMap<Arc<str>, Arc<str>> {
     let mut headers = BTreeMap::new();
     for header in request.headers() {
         let secret = matches!(header.name, Name::Authorization | Name::ProxyAuthorization);
-        if secret || header.value.len() > limits::call::HEADER_BYTES || headers.len() >= limits::call::HEADERS {
+        if secret || header.value.len() > limits::switch::HEADER_BYTES || headers.len() >= limits::switch::HEADERS {
             continue;
         }
         let name = if header.name == Name::Other { header.name_text } else { header.name.as_str() };
@@ -416,8 +416,8 @@ mod tests {
 
     #[test]
     fn a_dialplan_sees_headers_by_their_long_names_within_the_limits_and_no_credentials() {
-        let long = "x".repeat(limits::call::HEADER_BYTES + 1);
-        let many: String = (0..limits::call::HEADERS).map(|nth| format!("X-{nth}: a\r\n")).collect();
+        let long = "x".repeat(limits::switch::HEADER_BYTES + 1);
+        let many: String = (0..limits::switch::HEADERS).map(|nth| format!("X-{nth}: a\r\n")).collect();
         let text = format!(
             "INVITE sip:1@x SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nf: <sip:a@b>;tag=1\r\nTo: <sip:1@x>\r\n\
              Call-ID: c\r\nCSeq: 1 INVITE\r\nX-Account: 77\r\nx-account: 78\r\nX-Long: {long}\r\n\
@@ -427,7 +427,7 @@ mod tests {
         assert_eq!(headers.get("x-account").map(|value| &**value), Some("77"), "the first counts");
         assert_eq!(headers.get("from").map(|value| &**value), Some("<sip:a@b>;tag=1"));
         assert_eq!((headers.get("authorization"), headers.get("x-long")), (None, None));
-        assert_eq!(headers.len(), limits::call::HEADERS);
+        assert_eq!(headers.len(), limits::switch::HEADERS);
     }
 
     #[test]
