@@ -206,7 +206,7 @@ impl Network {
 
 /// The dialplan of [`Network::config`].
 pub const DESK: &str = "languages = [\"en\"]\nstart = \"service\"\n\
-    [state.service]\nqueue = \"service\"\nmax_wait_s = 30\ntimeout = \"bye\"\nfailed = \"bye\"\n\
+    [state.service]\nqueue = \"service\"\nmax_wait_s = 1\ntimeout = \"bye\"\nfailed = \"bye\"\n\
     [state.bye]\nhangup = true\n";
 
 /// `strowger serve` as a process of its own.

