@@ -51,6 +51,7 @@ pub struct Running {
     /// What the sign-in page tells the visitors of a sample centre.
     pub hints: Option<DemoHints>,
     auth: Arc<Auth>,
+    http: std::net::TcpListener,
     pub listeners: Vec<crate::sip::flow::Listener>,
     /// The last record before this boot.
     pub before: Seq,
@@ -111,6 +112,14 @@ fn locked(ladders: &Mutex<Ladders>) -> std::sync::MutexGuard<'_, Ladders> {
     ladders.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The address of the pages and the API cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("HTTP cannot listen on {address}: {reason}")]
+pub struct NoHttp {
+    pub address: std::net::SocketAddr,
+    pub reason: std::io::Error,
+}
+
 /// Starts a centre. Nothing is read from the network before everything else runs. `watching` are told of every event
 /// after the desktops and the operators are.
 pub async fn start(
@@ -128,6 +137,9 @@ pub async fn start(
     let (roster, bindings) = (store.roster()?, store.bindings()?);
     let bound = Bound::open(&addresses::listens(&plan)?)?;
     let listeners = bound.listeners();
+    // Bound with the others, while nothing runs yet that would have to be stopped.
+    let http =
+        std::net::TcpListener::bind(plan.http.listen).map_err(|reason| NoHttp { address: plan.http.listen, reason })?;
 
     let (switch, inbox) = switch_thread::inbox();
     let desk = Desk::new(desk_start(&store, &roster, &first, clock)?);
@@ -232,6 +244,7 @@ pub async fn start(
         house: Arc::new(house),
         hub,
         hints: None,
+        http,
         auth,
         listeners,
         before: store.last,
@@ -359,8 +372,9 @@ impl Running {
             Settings { allowed_origins: http.allowed_origins.clone(), demo: self.hints.clone(), ..Settings::default() };
         let centre: Arc<dyn Centre> = self.house.clone();
         let site = Site::new(centre, self.hub.clone(), self.auth.clone(), settings, u64::from_ne_bytes(random()?));
-        let listener = tokio::net::TcpListener::bind(http.listen).await;
-        let listener = listener.with_context(|| format!("HTTP cannot listen on {}", http.listen))?;
+        let listener = self.http.try_clone()?;
+        listener.set_nonblocking(true)?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
         let address = listener.local_addr()?;
         let (close, closed) = tokio::sync::oneshot::channel();
         let until = async move {

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -32,7 +32,7 @@ use crate::sim::chance::Spread;
 use crate::store::LedgerError;
 use crate::switch::Edition;
 
-use super::centre::{Running, start};
+use super::centre::{NoHttp, Running, start};
 use super::{REFUSED, edition, load, progress, sample, serve};
 
 /// The sample centre's folder, looked for here and beside the binary.
@@ -90,12 +90,14 @@ async fn live(edition: Edition, folder: &Path, options: &Demo) -> anyhow::Result
     let plan = edition.plan.clone();
     let (_editions, edition) = watch::channel(Arc::new(edition));
     let mut running = start(edition, Vec::new()).await.map_err(|error| explained(error, options, &store))?;
-    sample::fill(&running, &plan, folder).await.context("the sample's people and customers could not be stored")?;
+    if let Err(error) = sample::fill(&running, &plan, folder).await {
+        running.drain(true);
+        running.until_drained().await;
+        running.stop().await?;
+        return Err(error.context("the sample's people and customers could not be stored"));
+    }
     running.hints = Some(hints(&running));
-    let doors = running.open_doors().await.map_err(|error| {
-        let mend = "Another program has the port: stop it, or choose another: strowger demo --http 127.0.0.1:8090";
-        error.context(mend)
-    })?;
+    let doors = running.open_doors().await?;
     say_hello(doors.address, &running, options, &store);
     let (stop, stopped) = watch::channel(false);
     let traffic = tokio::spawn(traffic(options.clone(), customers_numbers(folder)?, doors.address, stopped));
@@ -147,21 +149,19 @@ impl Stops {
 
 /// What to do about a start that failed.
 fn explained(error: anyhow::Error, options: &Demo, store: &Path) -> anyhow::Error {
-    if let Some(BindError::Socket { address, .. }) = error.downcast_ref() {
-        let mend = format!(
-            "SIP cannot listen on port {}: another program has it. Stop it, or choose another: strowger demo --sip {}:{}",
-            address.port(),
-            options.sip.ip(),
-            address.port().saturating_add(10),
-        );
-        return error.context(mend);
+    let another = |option: &str, at: SocketAddr| {
+        let free = SocketAddr::new(at.ip(), at.port().saturating_add(10));
+        format!("Stop the program that has port {}, or choose another: strowger demo {option} {free}", at.port())
+    };
+    if let Some(BindError::Socket { .. }) = error.downcast_ref() {
+        return anyhow::anyhow!("{error}. {}", another("--sip", options.sip));
+    }
+    if let Some(NoHttp { .. }) = error.downcast_ref() {
+        return anyhow::anyhow!("{error}. {}", another("--http", options.http));
     }
     if let Some(LedgerError::Locked) = error.downcast_ref() {
-        let mend = format!(
-            "a demo or server runs already with {}: stop it, or choose another folder with --data",
-            store.display()
-        );
-        return error.context(mend);
+        let store = store.display();
+        return anyhow::anyhow!("a demo or server runs already with {store}: stop it, or choose a folder with --data");
     }
     error
 }
