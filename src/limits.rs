@@ -23,6 +23,18 @@ pub mod call {
     pub const RECORD_NOTES_BYTES: usize = 20 << 10;
 }
 
+/// The threads: [`crate::runtime`].
+pub mod runtime {
+    /// Inputs that may wait for the switch: about ten seconds of a flood. Past it messages are dropped (SIP repeats
+    /// them), commands are refused, and whoever may wait waits.
+    pub const INBOX: usize = 32_768;
+    /// Inputs that may wait together with those that are told once: ends of connections, failed sends, links of desktops,
+    /// replies. Past it they are lost, and the log says so.
+    pub const INBOX_KEPT: usize = 131_072;
+    /// Calls up to which the switch's invariants are checked in production: beyond, the check would be felt.
+    pub const WATCHED_CALLS: usize = 2_000;
+}
+
 /// The media plane: [`crate::media`], [`crate::rtp`], [`crate::audio`].
 pub mod media {
     use core::time::Duration;
@@ -173,6 +185,8 @@ pub mod observe {
     pub const LADDERS_ENDED: usize = 10_000;
     /// Series of one metric. Past it further label values are counted as `other`.
     pub const LABEL_VALUES: usize = 2_000;
+    /// Bytes of the log that may wait for whoever reads it. Past it lines are dropped and counted.
+    pub const LOG_BYTES: usize = 4 << 20;
     /// Running calls that the metrics follow. Past it a call's duration and waiting are not counted, everything else is.
     pub const CALLS_FOLLOWED: usize = 20_000;
 }

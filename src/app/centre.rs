@@ -32,9 +32,12 @@ use crate::runtime::answers::Answers;
 use crate::runtime::bus::{Bus, Observer};
 use crate::runtime::clock::SystemClock;
 use crate::runtime::fold::{EventFold, VoicemailRow};
+use crate::runtime::inbox::NotTaken;
 use crate::runtime::media_thread::{MediaSetup, MediaThread, Meter};
 use crate::runtime::recording_thread::RecordingThread;
-use crate::runtime::switch_thread::{self, Outlets, SwitchHandle};
+use crate::runtime::switch_thread::{self, Measure, Outlets, SwitchHandle};
+use crate::sip::Message;
+use crate::store::disk::Floor;
 use crate::store::ledger::LedgerReader;
 use crate::store::view::key;
 use crate::store::writer::{Health, Report, Writer, WriterSettings};
@@ -177,7 +180,7 @@ pub async fn start(
 
     let writer =
         start_writer(&plan, Box::new(store.ledger), store.view.clone(), store.fold, &switch, applied_to, health_to)?;
-    let net = bound.start(net_sink(&switch))?;
+    let net = bound.start(net_sink(&switch, metrics.clone()))?;
     let answers = Answers::new(store.view.clone(), clock, plan.time_zone.clone(), plan.language.clone())?;
     let boot = Boot {
         now: clock.now(),
@@ -194,8 +197,13 @@ pub async fn start(
     };
     let outlets = Outlets {
         send: {
-            let net = net.handle();
-            Box::new(move |transmit| net.send(transmit))
+            let (net, metrics) = (net.handle(), metrics.clone());
+            Box::new(move |transmit| {
+                if let Ok(message) = Message::parse(transmit.bytes.clone()) {
+                    metrics.message(Direction::Sent, &message);
+                }
+                net.send(transmit);
+            })
         },
         // The switch's thread owns the engines: they end with it, whoever still looks at the house.
         media: Box::new(move |engine, command| {
@@ -218,6 +226,14 @@ pub async fn start(
         figures: Box::new(move |counts, levels| {
             figures_to.send_replace((counts, levels));
         }),
+        measure: {
+            let metrics = metrics.clone();
+            Box::new(move |measure| match measure {
+                Measure::Step(took) => metrics.step(took),
+                Measure::Durable(took) => metrics.durable(took),
+                Measure::Broken(invariants) => metrics.broken(invariants),
+            })
+        },
         drained: Box::new(move || {
             // Full: it was said already.
             let _ = drained_to.try_send(());
@@ -284,7 +300,12 @@ fn start_writer(
     applied: watch::Sender<Seq>,
     health: watch::Sender<Health>,
 ) -> anyhow::Result<Writer> {
-    let settings = WriterSettings { write_deadline: plan.store.write_timeout_ms.span(), ..WriterSettings::default() };
+    let floor = Floor {
+        folders: vec![PathBuf::from(&*plan.store.path), PathBuf::from(&*plan.recording.path)],
+        bytes: u64::from(plan.store.free_min_mb) << 20,
+    };
+    let write_deadline = plan.store.write_timeout_ms.span();
+    let settings = WriterSettings { write_deadline, floor, ..WriterSettings::default() };
     let switch = switch.clone();
     let report = move |report: Report| match report {
         Report::Durable { last } => told(switch.input_surely(Input::Durable(last))),
@@ -313,17 +334,20 @@ fn media_sink(switch: &SwitchHandle, engine: EngineId) -> crate::runtime::record
     Arc::new(move |event| told(switch.input_surely(Input::Media { engine, event })))
 }
 
-fn net_sink(switch: &SwitchHandle) -> crate::net::Sink {
+fn net_sink(switch: &SwitchHandle, metrics: Arc<Metrics>) -> crate::net::Sink {
     let switch = switch.clone();
     Arc::new(move |event| {
-        let input = match event {
-            NetEvent::Message { source, message } => Input::Sip { source, message },
+        let once = match event {
+            NetEvent::Message { source, message } => {
+                metrics.message(Direction::Received, &message);
+                // A message that finds the inbox full is repeated by its sender; the counters show it.
+                return told(switch.input(Input::Sip { source, message }));
+            }
             NetEvent::Opened(_) => return,
             NetEvent::Closed(flow) => Input::FlowClosed(flow),
             NetEvent::Failed(destination) => Input::SendFailed(destination),
         };
-        // A message that finds the inbox full is repeated by its sender; the counters show it.
-        told(switch.input(input));
+        told(switch.input_kept(once));
     })
 }
 
@@ -338,7 +362,7 @@ fn spawn_clock_watch(clock: SystemClock, switch: SwitchHandle) {
             if (drift - last).abs() >= STEP_MS {
                 let by_ms = drift - last;
                 tracing::warn!(by_ms, "the wall clock has been set");
-                if switch.input(Input::ClockStepped { by_ms }).is_err() {
+                if switch.input_kept(Input::ClockStepped { by_ms }).is_err() {
                     return;
                 }
                 last = drift;
@@ -451,7 +475,7 @@ impl Centre for House {
     }
 
     fn agent_link(&self, agent: &AgentName, up: bool) {
-        told(self.switch.input(Input::Link { agent: agent.clone(), up }));
+        told(self.switch.input_kept(Input::Link { agent: agent.clone(), up }));
     }
 
     fn view(&self) -> Arc<dyn View> {
@@ -489,7 +513,7 @@ impl Centre for House {
         let (_, levels) = *self.figures.borrow();
         let store = match *self.health.borrow() {
             Health::Open => None,
-            Health::Full => Some("the disk is full"),
+            Health::Full => Some("the disk is full, or has less room than store.free_min_mb"),
             Health::Failing => Some("the disk fails"),
             Health::Stalled => Some("the disk does not answer in time"),
         };
@@ -531,7 +555,9 @@ impl Centre for House {
                 sends_failed: counters.sends_failed,
             }
         });
-        self.metrics.read(&Readings { levels, counts, store, network, engines: engines.collect() });
+        let log_lines_dropped = crate::observe::log::dropped();
+        let engines = engines.collect();
+        self.metrics.read(&Readings { levels, counts, store, network, log_lines_dropped, engines });
         self.metrics.render()
     }
 
@@ -563,8 +589,8 @@ fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
 }
 
 /// What became of an input: a switch that has stopped needs none any more.
-fn told(taken: Result<(), switch_thread::NotTaken>) {
-    if taken == Err(switch_thread::NotTaken::Full) {
+fn told(taken: Result<(), NotTaken>) {
+    if taken == Err(NotTaken::Full) {
         tracing::warn!("the switch is behind: an input was dropped");
     }
 }

@@ -43,7 +43,7 @@ const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 const WIND_DOWN: Duration = Duration::from_secs(2);
 
 pub fn run(_args: &Args, options: &Demo) -> anyhow::Result<ExitCode> {
-    log::start(log::Format::Text { colours: false }, "error")?;
+    let _flush = log::start(log::Format::Text { colours: false }, "error")?;
     let config = sample_folder()?.join("strowger.toml");
     let composed = edition::read(&config)
         .map_err(|refused| (refused.findings, refused.sources))

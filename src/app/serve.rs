@@ -31,7 +31,7 @@ use super::store::records;
 use super::{REFUSED, edition, notify};
 
 pub fn run(args: &Args, options: &Serve) -> anyhow::Result<ExitCode> {
-    start_log(options)?;
+    let _flush = start_log(options)?;
     let reloader = match Reloader::start(&args.config, edition::reader()) {
         Ok(reloader) => reloader,
         Err(refused) => {
@@ -156,7 +156,7 @@ pub(super) fn paint() -> Paint {
     super::paint(&std::io::stderr())
 }
 
-fn start_log(options: &Serve) -> anyhow::Result<()> {
+fn start_log(options: &Serve) -> anyhow::Result<log::Flush> {
     use std::io::IsTerminal;
     let format = match options.log {
         LogFormat::Text => log::Format::Text { colours: std::io::stderr().is_terminal() },

@@ -1,12 +1,14 @@
 //! The log: one line an event with its fields, for people or as JSON. The one file that knows `tracing-subscriber`.
 //!
 //! What belongs to a call stands in a span with `call=`. Numbers are masked unless the filter opens them:
-//! `info,strowger::numbers=trace`.
+//! `info,strowger::numbers=trace`. Nobody who logs waits for whoever reads the log: lines that do not fit its queue are
+//! dropped and counted.
 
 use core::fmt;
 use std::borrow::Cow;
 use std::io;
-use std::time::SystemTime;
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime};
 
 use tracing::{Level, Span, Subscriber, debug, error, info, info_span, warn};
 use tracing_subscriber::EnvFilter;
@@ -19,6 +21,8 @@ use crate::event::{Address, Event, Fact};
 use crate::ids::CallId;
 use crate::number;
 use crate::time::Time;
+
+use super::lines::Lines;
 
 /// How lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,11 +40,42 @@ pub enum LogError {
     Filter { filter: String, reason: String },
     #[error("there is a log already")]
     Started,
+    #[error("the log cannot be started: {0}")]
+    Thread(#[from] io::Error),
 }
 
-/// Starts the log of this process, to standard error.
-pub fn start(format: Format, filter: &str) -> Result<(), LogError> {
-    subscriber(format, filter, io::stderr)?.try_init().map_err(|_| LogError::Started)
+/// Starts the log of this process, to standard error. Panics go there, too. Keep the [`Flush`] until the process ends.
+pub fn start(format: Format, filter: &str) -> Result<Flush, LogError> {
+    let behind = |dropped| warn!(dropped, "lines of the log were dropped: whoever reads it is behind");
+    let lines = Lines::start(io::stderr(), behind)?;
+    subscriber(format, filter, lines.clone())?.try_init().map_err(|_| LogError::Started)?;
+    let _ = LINES.set(lines);
+    std::panic::set_hook(Box::new(|about| {
+        let what = about.payload_as_str().unwrap_or("a panic");
+        let place = about.location().map(ToString::to_string).unwrap_or_default();
+        error!(%what, %place, "a defect: a panic");
+    }));
+    Ok(Flush)
+}
+
+/// Lines of the log that were dropped because nobody read it.
+pub fn dropped() -> u64 {
+    LINES.get().map_or(0, Lines::dropped)
+}
+
+/// The lines of this process: there is one standard error.
+static LINES: OnceLock<Lines> = OnceLock::new();
+
+/// Writes what waits when it goes, for at most a second.
+#[must_use = "what was logged last is written when this is dropped"]
+pub struct Flush;
+
+impl Drop for Flush {
+    fn drop(&mut self) {
+        if let Some(lines) = LINES.get() {
+            lines.flush(Duration::from_secs(1));
+        }
+    }
 }
 
 /// The log as a value, so that tests can have one of their own.

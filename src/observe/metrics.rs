@@ -61,6 +61,7 @@ pub struct Metrics {
     responses: Bounded<Counter, 3>,
     step: Histogram,
     durable: Histogram,
+    broken: Gauge,
     read: Read,
 }
 
@@ -95,6 +96,8 @@ pub struct Readings {
     pub counts: Counts,
     pub store: StoreHealth,
     pub network: Network,
+    /// Lines of the log that nobody read in time.
+    pub log_lines_dropped: u64,
     /// One for each media engine, in their order.
     pub engines: Vec<Engine>,
 }
@@ -145,6 +148,7 @@ struct Read {
     defects: Counter,
     repairs: Counter,
     recording_lag_ms: Gauge,
+    log_lines_dropped: Counter,
     store_well: Gauge,
     socket_reads: Bounded<Counter, 1>,
     socket_sends_lost: Bounded<Counter, 1>,
@@ -243,6 +247,12 @@ impl Metrics {
                 "From emitting an event to having it on disk",
                 Histogram::new(DURABLE_SECONDS),
             ),
+            broken: add(
+                r,
+                "switch_invariants_broken",
+                "Invariants of the switch that did not hold when last checked: 0, or a defect of ours",
+                Gauge::default(),
+            ),
             read: Read::register(r),
             folded: Mutex::default(),
             registry: Registry::default(),
@@ -330,6 +340,11 @@ impl Metrics {
     /// How long an event took to be on disk.
     pub fn durable(&self, took: Duration) {
         self.durable.observe(took.as_secs_f64());
+    }
+
+    /// How many invariants of the switch do not hold.
+    pub fn broken(&self, invariants: usize) {
+        set(&self.broken, invariants);
     }
 
     /// Takes over what is kept elsewhere.
@@ -425,6 +440,12 @@ impl Read {
             defects: add(r, "switch_defects", "Defects of ours that were caught", Counter::default()),
             repairs: add(r, "switch_repairs", "Gaps that the reconciler found and closed", Counter::default()),
             recording_lag_ms: add(r, "recording_lag_milliseconds", "How far the disk is behind", Gauge::default()),
+            log_lines_dropped: add(
+                r,
+                "log_lines_dropped",
+                "Lines of the log that were dropped because nobody read it",
+                Counter::default(),
+            ),
             store_well: add(
                 r,
                 "store_well",
@@ -463,7 +484,8 @@ impl Read {
     }
 
     fn take(&self, readings: &Readings) {
-        let Readings { levels, counts, store, network, engines } = readings;
+        let Readings { levels, counts, store, network, log_lines_dropped, engines } = readings;
+        set_total(&self.log_lines_dropped, *log_lines_dropped);
         set(&self.calls, levels.calls);
         set(&self.legs, levels.legs);
         set(&self.unserved, levels.unserved);

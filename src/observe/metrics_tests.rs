@@ -185,6 +185,7 @@ fn levels_and_totals_kept_elsewhere_are_taken_over() {
         counts: Counts { refused: 3, ..Counts::default() },
         store: StoreHealth::Full,
         network: Network { handed_over: 10, rate_limited: 4, connections: 2, ..Network::default() },
+        log_lines_dropped: 9,
         engines: vec![Engine { packets_sent: 5, ..Engine::default() }],
     };
     metrics.read(&readings);
@@ -193,6 +194,7 @@ fn levels_and_totals_kept_elsewhere_are_taken_over() {
     metrics.read(&readings);
     metrics.step(Duration::from_micros(80));
     metrics.durable(Duration::from_millis(2));
+    metrics.broken(2);
     reads(
         &metrics,
         &[
@@ -200,6 +202,8 @@ fn levels_and_totals_kept_elsewhere_are_taken_over() {
             ("strowger_draining", 1.0),
             ("strowger_calls_refused_total", 3.0),
             ("strowger_store_well", 0.0),
+            ("strowger_log_lines_dropped_total", 9.0),
+            ("strowger_switch_invariants_broken", 2.0),
             ("strowger_sip_socket_reads_total{outcome=\"handed_over\"}", 12.0),
             ("strowger_sip_socket_reads_total{outcome=\"rate_limited\"}", 4.0),
             ("strowger_sip_connections", 2.0),

@@ -4,6 +4,7 @@
 
 mod draw;
 pub mod ladder;
+mod lines;
 pub mod log;
 mod mask;
 pub mod metrics;

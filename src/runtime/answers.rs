@@ -65,7 +65,7 @@ impl Answers {
         runtime.spawn(async move {
             let reply = this.reply(query, deadline).await;
             // Where the switch is behind, its own deadline answers.
-            let _ = switch.input(Input::Reply { request, reply });
+            let _ = switch.input_kept(Input::Reply { request, reply });
         });
     }
 

@@ -11,9 +11,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -21,22 +20,25 @@ use tokio::sync::oneshot;
 use crate::command::{Command, Done, Refusal};
 use crate::event::{Event, Seq};
 use crate::ids::CallId;
+use crate::limits::runtime::WATCHED_CALLS;
 use crate::media::MediaCommand;
 use crate::runtime::clock::SystemClock;
+use crate::runtime::inbox::{self, Inbox, NotTaken, Outbox, Taken};
 use crate::sip::flow::Transmit;
 use crate::store::writer::{Refused, Writer};
 use crate::switch::{Boot, CommandId, Counts, Effect, EngineId, Input, Levels, Query, RequestId, StoreHealth, Switch};
 use crate::time::Time;
 
-/// Inputs that may wait for the switch: about ten seconds of a flood. Beyond, messages are dropped (SIP repeats them)
-/// and commands refused.
-pub const INBOX: usize = 32_768;
 /// Inputs taken in one round, so that effects are never far behind.
 const ROUND: usize = 256;
 /// How long the thread sleeps at most without an input.
 const LONGEST_SLEEP: Duration = Duration::from_millis(500);
 /// How often counts are published for the metrics.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
+/// How often the invariants are checked.
+const WATCH_EVERY: Duration = Duration::from_secs(10);
+/// Broken invariants that are logged one by one; the others are counted.
+const BROKEN_TOLD: usize = 8;
 
 /// Where effects go. Each is called on the switch's thread and must not wait.
 pub struct Outlets {
@@ -48,8 +50,20 @@ pub struct Outlets {
     pub trace: Box<dyn Fn(CallId, Time, bool, std::net::SocketAddr, Bytes) + Send>,
     /// Once a second, and at the end.
     pub figures: Box<dyn Fn(Counts, Levels) + Send>,
+    pub measure: Box<dyn Fn(Measure) + Send>,
     /// Draining is done.
     pub drained: Box<dyn Fn() + Send>,
+}
+
+/// What the thread measures of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// What one input cost, its effects included.
+    Step(Duration),
+    /// From emitting a round's first event to having the round on disk.
+    Durable(Duration),
+    /// Invariants that do not hold now.
+    Broken(usize),
 }
 
 /// What goes to the thread besides inputs.
@@ -61,54 +75,43 @@ enum Message {
 /// A handle to the thread; clones share it.
 #[derive(Clone)]
 pub struct SwitchHandle {
-    inbox: SyncSender<Message>,
-}
-
-/// The inbox is full, or the switch has stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotTaken {
-    #[error("the switch is behind")]
-    Full,
-    #[error("the switch has stopped")]
-    Stopped,
+    inbox: Inbox<Message>,
 }
 
 impl SwitchHandle {
-    /// Hands an input in; never waits.
+    /// Hands in what its sender repeats; never waits.
     pub fn input(&self, input: Input) -> Result<(), NotTaken> {
-        self.inbox.try_send(Message::Input(Box::new(input))).map_err(not_taken)
+        self.inbox.offer(Message::Input(Box::new(input)))
+    }
+
+    /// Hands in what is told once; never waits, and is taken also where the inbox is full.
+    pub fn input_kept(&self, input: Input) -> Result<(), NotTaken> {
+        self.inbox.keep(Message::Input(Box::new(input)))
     }
 
     /// Hands an input in that must not be lost; waits where the inbox is full. Not for asynchronous tasks.
     pub fn input_surely(&self, input: Input) -> Result<(), NotTaken> {
-        self.inbox.send(Message::Input(Box::new(input))).map_err(|_| NotTaken::Stopped)
+        self.inbox.wait(Message::Input(Box::new(input)))
     }
 
     /// Gives an order and waits for its answer.
     pub async fn order(&self, command: Command) -> Result<Done, Refusal> {
         let (answer, answered) = oneshot::channel();
         let busy = |_| Refusal::later("system.busy", "The exchange is overloaded. Try again in a moment.");
-        self.inbox.try_send(Message::Command(Box::new(command), answer)).map_err(busy)?;
+        self.inbox.offer(Message::Command(Box::new(command), answer)).map_err(busy)?;
         answered.await.unwrap_or_else(|_| Err(Refusal::later("system.stopped", "The exchange is stopping.")))
-    }
-}
-
-fn not_taken<T>(error: TrySendError<T>) -> NotTaken {
-    match error {
-        TrySendError::Full(_) => NotTaken::Full,
-        TrySendError::Disconnected(_) => NotTaken::Stopped,
     }
 }
 
 /// Makes the inbox before the thread, so that sockets and engines can be started with a handle in hand.
 pub fn inbox() -> (SwitchHandle, SwitchInbox) {
-    let (inbox, messages) = mpsc::sync_channel(INBOX);
+    let (inbox, messages) = inbox::inbox();
     (SwitchHandle { inbox }, SwitchInbox { messages })
 }
 
 /// The switch's end of the inbox.
 pub struct SwitchInbox {
-    messages: Receiver<Message>,
+    messages: Outbox<Message>,
 }
 
 /// Starts the thread. It ends when every handle is gone or draining is done; the writer comes back to be closed.
@@ -127,10 +130,15 @@ pub fn start(
             writer,
             outlets,
             unwritten: VecDeque::new(),
+            emitted: None,
+            submitted: VecDeque::new(),
             answers: BTreeMap::new(),
             last_command: 0,
             store: StoreHealth::Well,
             figures_at: Time::EPOCH,
+            watched_at: Time::EPOCH,
+            repairs: 0,
+            defects: 0,
             drained: false,
         };
         thread.run();
@@ -140,36 +148,40 @@ pub fn start(
 
 struct SwitchThread {
     switch: Switch,
-    messages: Receiver<Message>,
+    messages: Outbox<Message>,
     clock: SystemClock,
     writer: Writer,
     outlets: Outlets,
     /// Events the writer has not taken yet, in order.
     unwritten: VecDeque<(Seq, Vec<u8>)>,
+    /// When the first of them was emitted.
+    emitted: Option<Instant>,
+    /// The last event of each submission that is not durable yet, and when its first was emitted.
+    submitted: VecDeque<(Seq, Instant)>,
     answers: BTreeMap<CommandId, oneshot::Sender<Result<Done, Refusal>>>,
     last_command: u64,
     store: StoreHealth,
     figures_at: Time,
+    watched_at: Time,
+    /// Repairs and defects that the log has.
+    repairs: u64,
+    defects: u64,
     drained: bool,
 }
 
 impl SwitchThread {
     fn run(&mut self) {
         self.carry_out();
+        let mut round = VecDeque::with_capacity(ROUND);
         while !self.drained {
-            match self.messages.recv_timeout(self.patience()) {
-                Ok(message) => self.take(message),
-                Err(RecvTimeoutError::Timeout) => self.handle(Input::Timeout),
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-            for _ in 1..ROUND {
-                match self.messages.try_recv() {
-                    Ok(message) => self.take(message),
-                    Err(_) => break,
-                }
+            match self.messages.take(&mut round, ROUND, self.patience()) {
+                Taken::Some => round.drain(..).for_each(|message| self.take(message)),
+                Taken::Nothing => self.handle(Input::Timeout),
+                Taken::Orphaned => break,
             }
             self.write();
             self.tell_figures();
+            self.watch();
         }
         (self.outlets.figures)(self.switch.counts(), self.switch.levels());
         (self.outlets.drained)();
@@ -186,8 +198,10 @@ impl SwitchThread {
         match message {
             Message::Input(input) => {
                 // Who asks whether new calls are taken hears of a drain at once.
-                if matches!(*input, Input::Drain { .. }) {
-                    self.figures_at = Time::EPOCH;
+                match *input {
+                    Input::Drain { .. } => self.figures_at = Time::EPOCH,
+                    Input::Durable(last) => self.measure_durable(last),
+                    _ => {}
                 }
                 self.handle(*input);
             }
@@ -201,8 +215,16 @@ impl SwitchThread {
     }
 
     fn handle(&mut self, input: Input) {
+        let began = Instant::now();
         self.switch.handle(self.clock.now(), input);
         self.carry_out();
+        (self.outlets.measure)(Measure::Step(began.elapsed()));
+    }
+
+    fn measure_durable(&mut self, last: Seq) {
+        while let Some((_, emitted)) = self.submitted.pop_front_if(|(seq, _)| *seq <= last) {
+            (self.outlets.measure)(Measure::Durable(emitted.elapsed()));
+        }
     }
 
     fn carry_out(&mut self) {
@@ -214,6 +236,7 @@ impl SwitchThread {
                 Effect::Emit(event) => {
                     let payload = serde_json::to_vec(&event).expect("a fact is plain data and always serialises");
                     self.unwritten.push_back((event.seq, payload));
+                    self.emitted.get_or_insert_with(Instant::now);
                     (self.outlets.publish)(Arc::new(event));
                 }
                 Effect::Answer { id, result } => {
@@ -234,10 +257,12 @@ impl SwitchThread {
     fn write(&mut self) {
         let Some((first, _)) = self.unwritten.front() else { return };
         let first = *first;
+        let last = self.unwritten.back().map_or(first, |(seq, _)| *seq);
         let batch: Vec<Vec<u8>> = self.unwritten.iter().map(|(_, payload)| payload.clone()).collect();
         match self.writer.submit(first, batch) {
             Ok(()) => {
                 self.unwritten.clear();
+                self.submitted.extend(self.emitted.take().map(|emitted| (last, emitted)));
                 self.tell_store(StoreHealth::Well);
             }
             Err(Refused::Backlog) => self.tell_store(StoreHealth::Stalled),
@@ -269,6 +294,30 @@ impl SwitchThread {
             self.switch.handle(self.clock.now(), Input::Store(health));
             self.carry_out();
         }
+    }
+
+    /// What the switch had to mend or caught is a defect of ours: it is logged once, and invariants are checked.
+    fn watch(&mut self) {
+        let counts = self.switch.counts();
+        if counts.repairs > self.repairs {
+            self.repairs = counts.repairs;
+            let repairs = self.switch.last_repairs();
+            tracing::error!(total = counts.repairs, ?repairs, "derived state had drifted and was mended: a defect");
+        }
+        if counts.defects > self.defects {
+            self.defects = counts.defects;
+            tracing::error!(total = counts.defects, "a step of the switch panicked; its call was cleared: a defect");
+        }
+        let now = self.clock.now();
+        if now.since(self.watched_at) < WATCH_EVERY || self.switch.levels().calls > WATCHED_CALLS {
+            return;
+        }
+        self.watched_at = now;
+        let broken = self.switch.check_invariants();
+        for what in broken.iter().take(BROKEN_TOLD) {
+            tracing::error!(%what, all = broken.len(), "an invariant does not hold: a defect");
+        }
+        (self.outlets.measure)(Measure::Broken(broken.len()));
     }
 
     fn tell_figures(&mut self) {

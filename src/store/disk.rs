@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FallocateFlags, fallocate};
+use rustix::fs::{FallocateFlags, fallocate, statvfs};
 
 /// One directory of files with plain names.
 pub trait Disk: Send + Sync {
@@ -41,6 +41,26 @@ pub trait DiskFile: Send {
     fn sync(&mut self) -> io::Result<()>;
 
     fn truncate(&mut self, bytes: u64) -> io::Result<()>;
+}
+
+/// How much room folders must have left.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Floor {
+    /// Folders on disks that may differ. One that is missing is where it will be made.
+    pub folders: Vec<PathBuf>,
+    pub bytes: u64,
+}
+
+impl Floor {
+    /// The folder with less room, and how many bytes it has. A disk that does not tell has enough.
+    pub fn lacking(&self) -> Option<(&Path, u64)> {
+        self.folders.iter().find_map(|folder| {
+            let mut nearest = folder.ancestors().map(|place| if place == "" { Path::new(".") } else { place });
+            let disk = nearest.find_map(|place| statvfs(place).ok())?;
+            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+            (free < self.bytes).then_some((folder.as_path(), free))
+        })
+    }
 }
 
 /// A real directory, held by one process at a time.

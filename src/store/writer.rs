@@ -12,6 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::disk::Floor;
 use super::frame::{FRAME_BYTES, frame_bytes};
 use super::view::{catch_up, fold_rows};
 use super::{Batch, Fold, Ledger, LedgerError, Room, Seq, View};
@@ -43,7 +44,7 @@ pub enum Report {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
     Open,
-    /// No room on the disk beyond the reserve for running calls.
+    /// No room on the disk beyond the reserve for running calls, or less than the settings want to be left.
     Full,
     /// Writes fail; they are tried again.
     Failing,
@@ -59,7 +60,7 @@ impl Health {
 }
 
 /// How long the writer waits for what.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct WriterSettings {
     /// A write that takes longer makes the ledger [`Health::Stalled`].
     pub write_deadline: Duration,
@@ -69,6 +70,8 @@ pub struct WriterSettings {
     pub checkpoint: Duration,
     /// Records that may wait.
     pub queue_records: usize,
+    /// Room that must be left on the disks, for recordings too. Looked at as often as [`Self::retry`].
+    pub floor: Floor,
 }
 
 impl Default for WriterSettings {
@@ -78,6 +81,7 @@ impl Default for WriterSettings {
             retry: Duration::from_secs(1),
             checkpoint: Duration::from_secs(5),
             queue_records: limits::WRITER_QUEUE_RECORDS,
+            floor: Floor::default(),
         }
     }
 }
@@ -124,6 +128,8 @@ impl Writer {
             report: report.clone(),
             view_behind: false,
             checkpointed: Instant::now(),
+            low: false,
+            looked: None,
         };
         let watching = Watching { shared: shared.clone(), report };
         let mut writer = Self { shared, threads: Vec::new() };
@@ -318,6 +324,9 @@ struct Writing {
     report: Arc<dyn Fn(Report) + Send + Sync>,
     view_behind: bool,
     checkpointed: Instant,
+    /// The disks have less room than the floor, as last looked.
+    low: bool,
+    looked: Option<Instant>,
 }
 
 enum Next {
@@ -328,6 +337,7 @@ enum Next {
 
 impl Writing {
     fn run(&mut self) {
+        self.look_at_room();
         loop {
             match self.next() {
                 Next::Write(group) => {
@@ -422,11 +432,22 @@ impl Writing {
     }
 
     fn look_at_room(&mut self) {
-        let trouble = match self.ledger.room() {
-            Room::Plenty => None,
-            Room::Reserve => Some(Health::Full),
-        };
-        self.shared.set_trouble(trouble);
+        if self.looked.is_none_or(|at| at.elapsed() >= self.shared.settings.retry) {
+            self.looked = Some(Instant::now());
+            self.look_at_floor();
+        }
+        let full = self.ledger.room() == Room::Reserve || self.low;
+        self.shared.set_trouble(full.then_some(Health::Full));
+    }
+
+    fn look_at_floor(&mut self) {
+        let floor = &self.shared.settings.floor;
+        let lacking = floor.lacking();
+        if let Some((folder, free)) = lacking.filter(|_| !self.low) {
+            let (folder, wanted) = (folder.display(), floor.bytes);
+            tracing::error!(%folder, free, wanted, "too little room on the disk: no new calls until some is freed");
+        }
+        self.low = lacking.is_some();
     }
 
     fn apply(&mut self, group: &Group, last: Seq) {
@@ -517,6 +538,7 @@ mod tests {
             retry: Duration::from_millis(2),
             checkpoint: Duration::from_secs(60),
             queue_records: 100,
+            floor: Floor::default(),
         }
     }
 
@@ -663,6 +685,31 @@ mod tests {
         }
         fn checkpoint(&self) -> Result<(), ViewError> {
             self.inner.checkpoint()
+        }
+    }
+
+    #[test]
+    fn with_less_room_left_than_wanted_new_calls_are_refused_and_running_ones_are_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let folders = vec![folder.path().join("recordings").join("not made yet")];
+        for (bytes, health) in [(u64::MAX, Health::Full), (1, Health::Open)] {
+            let settings = WriterSettings { floor: Floor { folders: folders.clone(), bytes }, ..quick() };
+            let disk = Arc::new(MemoryDisk::new(1 << 20));
+            let ledger = SegmentLedger::open_on(disk, Epoch::from_u128(1), SEGMENT).unwrap();
+            let view = Arc::new(MemoryView::new());
+            view.reset(1).unwrap();
+            let (tell, reports) = mpsc::channel();
+            let report = move |report| tell.send(report).unwrap_or(());
+            let writer = Writer::start(Box::new(ledger), view, Arc::new(WordFold(1)), settings, report).unwrap();
+            writer.submit(Seq(1), vec![b"set a 1".to_vec()]).unwrap();
+            let mut told = Vec::new();
+            let wanted = [Report::Health(Health::Full), Report::Durable { last: Seq(1) }];
+            let wanted = if health == Health::Full { &wanted[..] } else { &wanted[1..] };
+            while !wanted.iter().all(|report| told.contains(report)) {
+                told.push(reports.recv_timeout(PATIENCE).unwrap());
+            }
+            assert_eq!(writer.health(), health);
+            writer.close(PATIENCE).unwrap();
         }
     }
 
