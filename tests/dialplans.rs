@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use strowger::config::compose::read_skills;
 use strowger::config::prompts::{Recorded, read_prompts};
 use strowger::dialplan::coverage::Coverage;
 use strowger::dialplan::model::DialplanId;
 use strowger::dialplan::scenario::{Scenarios, read_scenarios};
 use strowger::dialplan::{Book, Names, load};
 use strowger::finding::Source;
-use strowger::ids::{HoursName, QueueName};
+use strowger::ids::{HoursName, QueueName, SkillName};
 use strowger::ivr::testing;
 
 /// Edges that the tests of a shipped dialplan must have walked, percent.
@@ -39,6 +40,8 @@ fn names() -> Names {
         queues: ["airline", "bank", "laptop"].map(QueueName::new).into(),
         hours: ["airline", "bank"].map(HoursName::new).into(),
         dial_prefixes: Vec::new(),
+        skills: ["hardware", "software"].map(SkillName::new).into(),
+        read_skills: Some(read_skills),
     }
 }
 

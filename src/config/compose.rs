@@ -10,8 +10,9 @@ use crate::acd::{
     Action, AnnounceRule, BackOff, Expression, Fit, Membership, Overflow, Priority, QueueSettings, Settings,
     SettingsFault, Step, Strategy as AcdStrategy, TierPoints, WrapUpRule,
 };
-use crate::dialplan::{self, Book, Names, PromptCatalogue};
+use crate::dialplan::{self, Book, Names, PromptCatalogue, SkillsFault};
 use crate::finding::{Finding, Source};
+use crate::ids::SkillName;
 use crate::plan::queue::{OverflowTo, OverflowWhen, Queue, SkillExpression, SkillFit, Strategy, WrapUp};
 use crate::plan::{Places, Plan};
 
@@ -39,6 +40,16 @@ pub fn dialplan_names(plan: &Plan) -> Names {
         queues: plan.queues.keys().cloned().collect(),
         hours: plan.hours.keys().cloned().collect(),
         dial_prefixes: prefixes.map(|prefix| beginning(prefix.to_string())).collect(),
+        skills: plan.skills.keys().cloned().collect(),
+        read_skills: Some(read_skills),
+    }
+}
+
+/// A skill expression as the ACD reads it: the skills it names, or its fault.
+pub fn read_skills(text: &str) -> Result<Vec<(Range<usize>, SkillName)>, SkillsFault> {
+    match Expression::parse(text) {
+        Ok(expression) => Ok(expression.skills().into_iter().map(|(skill, span)| (span, skill.clone())).collect()),
+        Err(fault) => Err(SkillsFault { span: fault.span, reason: fault.reason, mend: fault.mend }),
     }
 }
 
@@ -114,7 +125,8 @@ fn one_queue(plan: &Plan, queue: &Queue, source: &Source, findings: &mut Vec<Fin
         },
         announce: AnnounceRule {
             position: queue.announcements.position_every_s.0 > 0,
-            wait: queue.announcements.wait_estimate,
+            // The wait is said with the place, hence not at all where the place is not.
+            wait: queue.announcements.wait_estimate && queue.announcements.position_every_s.0 > 0,
             first: queue.announcements.position_first_s.span(),
             every: queue.announcements.position_every_s.span().max(Duration::from_secs(1)),
         },
@@ -261,6 +273,16 @@ mod tests {
         assert_eq!((queue.priority.base, queue.priority.cap), (10, 110));
         assert_eq!(queue.overflow.after, Some((Duration::from_secs(120), Action::Voicemail(Arc::from("support")))));
         assert_eq!(queue.overflow.length, Some((5, Action::HangUp)));
+    }
+
+    #[test]
+    fn nothing_is_announced_where_the_place_is_not() {
+        let (settings, _) = composed("[queue.support]\n[queue.support.announcements]\nposition_every_s = 0\n");
+        let rule = &settings.queues[0].announce;
+        assert!(!rule.position && !rule.wait);
+        let (settings, _) = composed("[queue.support]\n[queue.support.announcements]\nposition_every_s = 30\n");
+        let rule = &settings.queues[0].announce;
+        assert!(rule.position && rule.wait);
     }
 
     #[test]

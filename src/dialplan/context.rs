@@ -1,9 +1,10 @@
 //! What a dialplan is checked against beside itself: the prompts that are recorded, the names that exist.
 
+use core::ops::Range;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::ids::{HoursName, Language, PromptName, QueueName};
+use crate::ids::{HoursName, Language, PromptName, QueueName, SkillName};
 
 /// The prompts of `prompts/<language>/…`, with the words each speaks.
 #[derive(Clone, Debug, Default)]
@@ -45,4 +46,19 @@ pub struct Names {
     pub hours: BTreeSet<HoursName>,
     /// What a number to dial may begin with: the prefixes of the routes out, and our own accounts as they are.
     pub dial_prefixes: Vec<Arc<str>>,
+    pub skills: BTreeSet<SkillName>,
+    /// Reads a skill expression as the ACD does; `None` leaves them unchecked.
+    pub read_skills: Option<ReadSkills>,
+}
+
+/// The skills that an expression names, each with its byte range there, or what is wrong with it.
+pub type ReadSkills = fn(&str) -> Result<Vec<(Range<usize>, SkillName)>, SkillsFault>;
+
+/// Why a skill expression is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SkillsFault {
+    /// Byte range in the expression.
+    pub span: Range<usize>,
+    pub reason: String,
+    pub mend: String,
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::finding::Source;
-use crate::ids::{HoursName, Language, PromptName, QueueName};
+use crate::ids::{HoursName, Language, PromptName, QueueName, SkillName};
 
 use super::{Book, Loaded, Names, PromptCatalogue, load};
 
@@ -21,6 +21,7 @@ struct Context {
     english_only: Vec<String>,
     queues: Vec<String>,
     hours: Vec<String>,
+    skills: Vec<String>,
     dial_prefixes: Vec<String>,
 }
 
@@ -64,6 +65,8 @@ pub(super) fn context() -> (PromptCatalogue, Names) {
         queues: context.queues.iter().map(QueueName::new).collect(),
         hours: context.hours.iter().map(HoursName::new).collect(),
         dial_prefixes: context.dial_prefixes.iter().map(|prefix| Arc::from(prefix.as_str())).collect(),
+        skills: context.skills.iter().map(SkillName::new).collect(),
+        read_skills: Some(crate::config::compose::read_skills),
     };
     (catalogue, names)
 }

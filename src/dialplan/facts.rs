@@ -72,6 +72,8 @@ pub struct CallFacts {
     pub hour: u8,
     /// `call.weekday`: 1 is Monday, 7 is Sunday (ISO 8601).
     pub weekday: u8,
+    /// `call.open`: the called number's opening hours hold now; true where it has none.
+    pub open: bool,
     /// `header("X-Account")`: header fields of the INVITE, names in lower case.
     pub headers: BTreeMap<Arc<str>, Arc<str>>,
 }
@@ -88,6 +90,7 @@ impl Default for CallFacts {
             date: Date::EPOCH,
             hour: 0,
             weekday: 1,
+            open: true,
             headers: BTreeMap::new(),
         }
     }
@@ -136,10 +139,11 @@ pub enum CallField {
     Date,
     Hour,
     Weekday,
+    Open,
 }
 
 impl CallField {
-    pub const ALL: [CallField; 8] = [
+    pub const ALL: [CallField; 9] = [
         CallField::Caller,
         CallField::Called,
         CallField::Trunk,
@@ -148,6 +152,7 @@ impl CallField {
         CallField::Date,
         CallField::Hour,
         CallField::Weekday,
+        CallField::Open,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -160,13 +165,14 @@ impl CallField {
             CallField::Date => "date",
             CallField::Hour => "hour",
             CallField::Weekday => "weekday",
+            CallField::Open => "open",
         }
     }
 
     pub const fn type_of(self) -> Type {
         match self {
             CallField::Caller | CallField::Called | CallField::Trunk | CallField::Language => Type::Text,
-            CallField::Verified => Type::Bool,
+            CallField::Verified | CallField::Open => Type::Bool,
             CallField::Date => Type::Date,
             CallField::Hour | CallField::Weekday => Type::Number,
         }
@@ -182,6 +188,7 @@ impl CallField {
             CallField::Date => Value::Date(call.date),
             CallField::Hour => Value::Number(i64::from(call.hour)),
             CallField::Weekday => Value::Number(i64::from(call.weekday)),
+            CallField::Open => Value::Bool(call.open),
         }
     }
 }

@@ -128,7 +128,8 @@
 //! # Expressions
 //!
 //! Rhai's syntax: `+ - * / %`, comparisons, `&& || !`, `in [..]`, `if … { … } else { … }`, texts and `` `…${x}…` ``;
-//! the dialplan's variables; `call.caller`, `called`, `trunk`, `language`, `verified`, `date`, `hour`, `weekday`;
+//! the dialplan's variables; `call.caller`, `called`, `trunk`, `language`, `verified`, `date`, `hour`, `weekday`,
+//! `open` (the called number's hours hold);
 //! `customer.…` after a `lookup` has found the record, `has(customer.…)` at any time; `header("X-Account")`;
 //! `waiting("sales")`, `wait_s("sales")`, `agents("sales")`; `len starts_with ends_with contains first last text
 //! number month day`; constants `money("12.50")` and `date("2026-02-17")`. `/` and `%` want a constant on the right.
@@ -153,7 +154,7 @@ mod typing;
 pub mod value;
 mod walk;
 
-pub use context::{Names, PromptCatalogue};
+pub use context::{Names, PromptCatalogue, ReadSkills, SkillsFault};
 pub use load::{Loaded, load};
 pub use model::{Book, Dialplan};
 pub use sandbox::{Script, ScriptError};
