@@ -226,7 +226,7 @@ pub mod ua {
     pub const ROUTES: usize = 32;
     /// Authentication rounds of one request, a stale nonce included.
     pub const CHALLENGES: u8 = 3;
-    /// Addresses of record with bindings. Past it: 503 to the REGISTER.
+    /// Contacts of all addresses of record together. Past it: 503 to the REGISTER.
     pub const REGISTRATIONS: usize = 50_000;
     /// Contacts of one address of record. Past it: 403 to the REGISTER.
     pub const CONTACTS: usize = 10;

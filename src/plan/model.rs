@@ -183,11 +183,11 @@ pub struct Limits {
     pub calls: u32,
     /// New calls a second, all trunks and phones together. Default 50.
     pub calls_per_second: u32,
-    /// Registered contacts altogether. Default 5000.
+    /// Registered contacts altogether; the next is refused with 503. Default 5000.
     pub registrations: u32,
-    /// Contacts of one address of record. Default 5.
+    /// Contacts of one address of record; the next is refused with 403. Default 5.
     pub contacts_per_account: u32,
-    /// Dialogs at once. Default 8000.
+    /// Dialogs at once, one a leg; a call that would make the next is refused with 503. Default 8000.
     pub dialogs: u32,
     /// Largest SIP message; a larger one is refused with 513. Default 65535.
     pub message_bytes: u32,
@@ -210,7 +210,7 @@ pub struct InboundNumber {
     #[serde(rename = "match")]
     pub patterns: Vec<Pattern>,
     pub dialplan: DialplanName,
-    /// Opening hours; the verdict goes to the dialplan.
+    /// Opening hours; the verdict goes to the dialplan as `call.open`.
     pub hours: Option<HoursName>,
     /// What answers outside of `hours`; default: the same dialplan.
     pub closed_dialplan: Option<DialplanName>,

@@ -330,9 +330,9 @@ fn read_limits(table: &Table<'_>) -> Limits {
     Limits {
         calls: table.integer("calls", 1_000, 1..=100_000),
         calls_per_second: table.integer("calls_per_second", 50, 1..=10_000),
-        registrations: table.integer("registrations", 5_000, 1..=1_000_000),
-        contacts_per_account: table.integer("contacts_per_account", 5, 1..=64),
-        dialogs: table.integer("dialogs", 8_000, 2..=1_000_000),
+        registrations: table.integer("registrations", 5_000, 1..=50_000),
+        contacts_per_account: table.integer("contacts_per_account", 5, 1..=10),
+        dialogs: table.integer("dialogs", 8_000, 2..=20_000),
         message_bytes: table.integer("message_bytes", 65_535, 1_500..=65_535),
         connections: table.integer("connections", 2_000, 1..=100_000),
         queue_length: table.integer("queue_length", 200, 1..=100_000),

@@ -26,7 +26,7 @@ use super::session::{Context, Outgoing, Session};
 use super::transaction::timer::Timers;
 use super::{Message, Verdict};
 use crate::ids::{AccountName, SecretSource, TrunkName};
-use crate::limits::ua::{SESSIONS, TARGETS, TRUNKS};
+use crate::limits::ua::{CONTACTS, REGISTRATIONS, SESSIONS, TARGETS, TRUNKS};
 use crate::sdp::SessionDescription;
 use crate::time::Time;
 
@@ -91,6 +91,22 @@ pub struct Endpoint {
     watched: BTreeMap<TrunkName, Health>,
     pub(super) events: VecDeque<UaEvent>,
     last_session: u64,
+    bounds: Bounds,
+}
+
+/// How much of a thing there may be at once. Never more than [`crate::limits::ua`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Sessions, one a leg. Past it: 503 to an INVITE, a refusal to the switch.
+    pub sessions: usize,
+    /// Contacts of all accounts together. Past it: 503 to the REGISTER.
+    pub registrations: usize,
+    /// Contacts of one account. Past it: 403 to the REGISTER.
+    pub contacts: usize,
+}
+
+impl Bounds {
+    pub const MOST: Bounds = Bounds { sessions: SESSIONS, registrations: REGISTRATIONS, contacts: CONTACTS };
 }
 
 impl Endpoint {
@@ -111,7 +127,18 @@ impl Endpoint {
             watched: BTreeMap::new(),
             events: VecDeque::new(),
             last_session: 0,
+            bounds: Bounds::MOST,
         }
+    }
+
+    /// What is there already stays; only the next is refused.
+    pub fn set_bounds(&mut self, bounds: Bounds) {
+        self.bounds = Bounds { sessions: bounds.sessions.min(SESSIONS), ..bounds };
+        self.registrar.set_bounds(bounds.registrations, bounds.contacts);
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.sessions.len() >= self.bounds.sessions
     }
 
     /// New listeners, names or times after a reload. Running sessions keep what they told their peers; the domain is
@@ -279,7 +306,7 @@ impl Endpoint {
         if invite.max_forwards == 0 {
             return Err(Refused::TooManyHops);
         }
-        if self.sessions.len() >= SESSIONS {
+        if self.is_full() {
             return Err(Refused::Full);
         }
         let mut invite = invite;

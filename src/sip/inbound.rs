@@ -12,7 +12,7 @@ use super::request::OurContact;
 use super::session::{Described, Incoming, Session};
 use super::transaction::{ServerMatch, TransactionId};
 use super::{Message, Method};
-use crate::limits::ua::{BACKLOG, SESSIONS};
+use crate::limits::ua::BACKLOG;
 use crate::time::Time;
 
 /// Extensions we take in Require. Reliable provisional responses and session timers come with their own issue.
@@ -186,7 +186,7 @@ impl Endpoint {
         source: Source,
         request: Message,
     ) -> Option<SessionId> {
-        if self.sessions.len() >= SESSIONS {
+        if self.is_full() {
             self.refuse_with_tag(now, transaction, &Refusal::full());
             return None;
         }

@@ -27,6 +27,9 @@ pub struct Registrar {
     bindings: BTreeMap<AccountName, Vec<Binding>>,
     /// When which contact ends.
     expiries: BTreeSet<(Time, AccountName, String)>,
+    /// Contacts there may be altogether, and of one account.
+    most: usize,
+    most_of_one: usize,
     /// Which accounts are bound over a flow.
     flows: BTreeSet<(FlowId, SocketAddr, AccountName)>,
     digest: DigestServer,
@@ -121,7 +124,14 @@ impl Registrar {
             digest: DigestServer::new(realm, secret).offering(digest),
             expires,
             events: VecDeque::new(),
+            most: REGISTRATIONS,
+            most_of_one: CONTACTS,
         }
+    }
+
+    /// Contacts altogether, and of one account.
+    pub fn set_bounds(&mut self, altogether: usize, of_one: usize) {
+        (self.most, self.most_of_one) = (altogether.min(REGISTRATIONS), of_one.min(CONTACTS));
     }
 
     pub fn set_expires(&mut self, expires: Expires) {
@@ -254,10 +264,12 @@ impl Registrar {
         }
         let kept = known.iter().filter(|binding| !wanted.iter().any(|wanted| wanted.is_same(binding))).count();
         let added = wanted.iter().filter(|wanted| wanted.seconds > 0).count();
-        if kept + added > CONTACTS {
+        if added > 0 && kept + added > known.len().max(self.most_of_one) {
             return Err(Answer::status(403, "Too Many Contacts"));
         }
-        if known.is_empty() && added > 0 && self.bindings.len() >= REGISTRATIONS {
+        // One expiry a contact. What only replaces is let in, however full it is.
+        let altogether = (self.expiries.len() + kept + added).saturating_sub(known.len());
+        if altogether > self.most.max(self.expiries.len()) {
             let headers = vec![(Name::RetryAfter.as_str(), "60".to_owned())];
             return Err(Answer { headers, ..Answer::status(503, "Too Many Registrations") });
         }

@@ -4,7 +4,7 @@ use super::phone::{Phone, SDP};
 use super::*;
 use crate::ids::{AccountName, TrunkName};
 use crate::limits::ua::{BACKLOG, REGISTRATIONS, RESOLVING, ROUTES, SESSIONS, TRANSACTIONS, TRUNKS};
-use crate::sip::endpoint::Refused;
+use crate::sip::endpoint::{Bounds, Refused};
 use crate::sip::header::Name;
 use crate::sip::registrar::{Binding, Registrar};
 use crate::sip::registration::RegistrationSettings;
@@ -129,6 +129,23 @@ fn past_the_limit_of_sessions_and_of_untold_events_calls_are_refused_with_retry_
         assert_eq!(invite(&mut world, true), (100, false));
     }
     assert_eq!(invite(&mut world, true), (503, true), "no room");
+}
+
+#[test]
+fn a_plan_may_allow_fewer_sessions_than_the_house_could_hold() {
+    let mut world = World::new(2);
+    world.agents[1].endpoint.set_bounds(Bounds { sessions: 1, ..Bounds::MOST });
+    world.connect();
+    world.call(0, &[1]);
+    world.settle();
+    let failed = world.expect(0, |event| match event {
+        UaEvent::Failed { failure, .. } => Some(failure.status),
+        _ => None,
+    });
+    assert_eq!(failed, 503);
+    let now = world.now;
+    let invite = world.agents[1].invite(vec![Target::uri("sip:1@127.0.0.1:5060")]);
+    assert_eq!(world.agents[1].endpoint.invite(now, invite), Err(Refused::Full));
 }
 
 #[test]

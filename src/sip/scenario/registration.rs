@@ -7,7 +7,7 @@ use super::*;
 use crate::ids::{AccountName, TrunkName};
 use crate::limits::ua::CONTACTS;
 use crate::sip::digest::{Account, DigestClient, Ha1, HashFunction};
-use crate::sip::endpoint::Authorization;
+use crate::sip::endpoint::{Authorization, Bounds};
 use crate::sip::event::Unbound;
 use crate::sip::header::Name;
 use crate::sip::health::HealthSettings;
@@ -216,6 +216,27 @@ fn the_contact_over_the_limit_is_refused() {
     assert_eq!(register(&mut world, &mut phone, "").status(), Some(200), "a refresh is always possible");
     phone.contact = format!("<sip:{}@127.0.0.99>", "x".repeat(2_000));
     assert_eq!(register(&mut world, &mut phone, "").status(), Some(400));
+}
+
+#[test]
+fn a_plan_may_allow_fewer_contacts_than_the_house_could_hold() {
+    let bounds = |registrations, contacts| Bounds { sessions: 10, registrations, contacts };
+    let mut world = registrar();
+    let mut phone = phone();
+    let mut ask = |world: &mut World, contact: &str| {
+        phone.contact = format!("<sip:{contact}@127.0.0.99>");
+        register(world, &mut phone, "").status()
+    };
+    world.agents[0].endpoint.set_bounds(bounds(10, 2));
+    assert_eq!(ask(&mut world, "a"), Some(200));
+    assert_eq!(ask(&mut world, "b"), Some(200));
+    assert_eq!(ask(&mut world, "c"), Some(403), "the third of one account");
+    world.agents[0].endpoint.set_bounds(bounds(2, 5));
+    assert_eq!(ask(&mut world, "c"), Some(503), "the third of all");
+    assert_eq!(ask(&mut world, "a"), Some(200), "a refresh is always possible");
+    world.agents[0].endpoint.set_bounds(bounds(1, 1));
+    assert_eq!(ask(&mut world, "b"), Some(200), "after a reload to less, too");
+    assert_eq!(ask(&mut world, "c"), Some(403));
 }
 
 #[test]
