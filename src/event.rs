@@ -320,6 +320,9 @@ pub enum Fact {
     },
     #[serde(rename = "agent.signed_out")]
     AgentSignedOut { agent: AgentName },
+    /// Somebody else changed the agent's state, and says why.
+    #[serde(rename = "agent.forced")]
+    AgentForced { agent: AgentName, state: AgentState, reason: String, by: UserName },
     #[serde(rename = "agent.link_lost")]
     AgentLinkLost { agent: AgentName },
     #[serde(rename = "agent.link_restored")]
@@ -337,6 +340,9 @@ pub enum Fact {
     RecordingStarted { recording: RecordingId, file: String },
     #[serde(rename = "recording.masked")]
     RecordingMasked { recording: RecordingId, masked: bool, why: String },
+    /// The recording reached its greatest length; the call goes on unrecorded.
+    #[serde(rename = "recording.cut")]
+    RecordingCut { recording: RecordingId, after_s: u32 },
     #[serde(rename = "recording.sealed")]
     RecordingSealed { recording: RecordingId, file: String, seconds: f64, bytes: u64 },
     #[serde(rename = "recording.failed")]

@@ -143,6 +143,9 @@ pub struct RecordingRecord {
     pub seconds: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
+    /// It ended at the greatest length that recordings may have, before the conversation did.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub cut: bool,
 }
 
 /// One blind transfer.
@@ -456,7 +459,18 @@ fn apply_to(record: &mut CallRecord, at: Time, fact: &Fact) {
         }
         Fact::RecordingStarted { recording, file } => {
             let file = kept_text(file);
-            record.recordings.push(RecordingRecord { recording: *recording, file, seconds: None, failed: None });
+            record.recordings.push(RecordingRecord {
+                recording: *recording,
+                file,
+                seconds: None,
+                failed: None,
+                cut: false,
+            });
+        }
+        Fact::RecordingCut { recording, .. } => {
+            if let Some(kept) = record.recordings.iter_mut().find(|r| r.recording == *recording) {
+                kept.cut = true;
+            }
         }
         Fact::RecordingSealed { recording, seconds, .. } => {
             if let Some(kept) = record.recordings.iter_mut().find(|r| r.recording == *recording) {

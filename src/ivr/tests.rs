@@ -33,6 +33,7 @@ fn book(files: &[(&str, &str)]) -> Arc<Book> {
         queues: [QueueName::new("service")].into(),
         hours: [HoursName::new("office")].into(),
         dial_prefixes: vec![Arc::from("1001")],
+        ..Names::default()
     };
     let sources: Vec<_> = files.iter().map(|(name, text)| Source::new(format!("{name}.toml"), text)).collect();
     let loaded = load(&sources, &catalogue, &names);

@@ -132,6 +132,8 @@ pub fn tell(event: &Event) {
         Fact::OfferEnded { agent, outcome, .. } => info!(%agent, ?outcome, "offer ended"),
         Fact::AgentSignedIn { agent, account } => info!(%agent, %account, "signed in"),
         Fact::AgentSignedOut { agent } => info!(%agent, "signed out"),
+        Fact::AgentForced { agent, state, reason, by } => info!(%agent, ?state, %reason, %by, "state set by another"),
+        Fact::RecordingCut { recording, after_s } => warn!(%recording, after_s, "a recording reached its limit"),
         Fact::AgentLinkLost { agent } => warn!(%agent, "the agent's desktop is not connected any more"),
         Fact::AgentStateChanged { agent, state, reason, .. } => debug!(%agent, ?state, %reason, "agent state"),
         Fact::RecordingFailed { recording, reason } => error!(%recording, %reason, "a recording failed"),

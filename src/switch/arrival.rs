@@ -36,7 +36,12 @@ pub(super) enum Who {
 /// Where a call goes.
 #[derive(Clone, Debug, PartialEq)]
 enum Goal {
-    Dialplan { dialplan: DialplanName, language: Language },
+    /// `open`: the number's hours hold now.
+    Dialplan {
+        dialplan: DialplanName,
+        language: Language,
+        open: bool,
+    },
     Dial(DialTo),
 }
 
@@ -77,12 +82,17 @@ struct Rate {
 impl Rate {
     const CALL: u64 = 1_000_000;
 
-    fn takes(&mut self, now: Time, limit: u32) -> bool {
+    /// Whether a call may come now; takes nothing.
+    fn has(&mut self, now: Time, limit: u32) -> bool {
         let full = u64::from(limit) * Self::CALL;
         let gained = u64::try_from(now.since(self.at).as_micros()).unwrap_or(u64::MAX).saturating_mul(u64::from(limit));
         self.level = if self.at == Time::EPOCH { full } else { self.level.saturating_add(gained).min(full) };
         self.at = now;
-        let enough = self.level >= Self::CALL;
+        self.level >= Self::CALL
+    }
+
+    fn takes(&mut self, now: Time, limit: u32) -> bool {
+        let enough = self.has(now, limit);
         if enough {
             self.level -= Self::CALL;
         }
@@ -141,11 +151,12 @@ impl Switch {
             self.admit(who)?;
         }
         let from = self.caller_address(invitation, who);
-        self.accept(invitation, who, from, to, goal)
+        self.accept(invitation, who, from, to, goal, emergency)
     }
 
-    /// Limits, in the order in which a full house tells the truth soonest.
-    fn admit(&mut self, who: &Who) -> Result<(), Turned> {
+    /// Limits, in the order in which a full house tells the truth soonest. Nothing is taken from a rate by a call
+    /// that another limit refuses.
+    pub(super) fn admit(&mut self, who: &Who) -> Result<(), Turned> {
         if self.draining {
             return Err(Turned::later("Draining", 30));
         }
@@ -157,13 +168,14 @@ impl Switch {
             return Err(Turned::later("Too Many Calls", 10));
         }
         let now = self.now;
-        let per_second = limits.calls_per_second;
+        if !self.rates.all.has(now, limits.calls_per_second) {
+            return Err(Turned::later("Too Many Calls A Second", 1));
+        }
         if let Who::Trunk(name) = who {
             self.admit_by_trunk(name)?;
         }
-        if !self.rates.all.takes(now, per_second) {
-            return Err(Turned::later("Too Many Calls A Second", 1));
-        }
+        let per_second = self.edition.plan.limits.calls_per_second;
+        self.rates.all.takes(now, per_second);
         Ok(())
     }
 
@@ -232,7 +244,8 @@ impl Switch {
     /// The dialplan that answers one of our numbers.
     fn line_of(&self, number: &Number) -> Option<Goal> {
         let inbound = self.edition.plan.inbound(number, self.now)?;
-        Some(Goal::Dialplan { dialplan: inbound.dialplan.clone(), language: inbound.language.clone() })
+        let open = inbound.hours.as_ref().is_none_or(|verdict| verdict.open);
+        Some(Goal::Dialplan { dialplan: inbound.dialplan.clone(), language: inbound.language.clone(), open })
     }
 
     pub(super) fn account_named(&self, text: &str) -> Option<AccountName> {
@@ -275,7 +288,7 @@ impl Switch {
         }
     }
 
-    /// The call exists from here on, and will have exactly one record.
+    /// The call exists from here on, and will have exactly one record. An emergency waits for no disk.
     fn accept(
         &mut self,
         invitation: &Invitation,
@@ -283,6 +296,7 @@ impl Switch {
         from: Address,
         to: Address,
         goal: Goal,
+        emergency: bool,
     ) -> Result<(), Turned> {
         let engine = self.ports.quietest();
         let (id, leg_id): (CallId, LegId) = (self.ids.next(self.now), self.ids.next(self.now));
@@ -304,7 +318,7 @@ impl Switch {
             (Who::Account(_), _) => Direction::Internal,
         };
         let (dialplan, language) = match &goal {
-            Goal::Dialplan { dialplan, language } => (Some(dialplan.clone()), language.clone()),
+            Goal::Dialplan { dialplan, language, .. } => (Some(dialplan.clone()), language.clone()),
             Goal::Dial(_) => (None, self.edition.plan.language.clone()),
         };
         let sip_call_id = invitation.request.call_id().unwrap_or_default().to_owned();
@@ -333,10 +347,13 @@ impl Switch {
         }
         self.add_leg(&mut call, leg);
         self.open_media(&mut call, leg_id, Some(invitation.source.remote.ip()));
-        self.timers.set(self.now + ACCEPT_TIMEOUT, Timer::Accepted(id));
+        call.durable = emergency;
+        if !emergency {
+            self.timers.set(self.now + ACCEPT_TIMEOUT, Timer::Accepted(id));
+        }
         self.calls.insert(id, call);
         match goal {
-            Goal::Dialplan { dialplan, .. } => self.enter_dialplan(id, &dialplan),
+            Goal::Dialplan { dialplan, open, .. } => self.enter_dialplan(id, &dialplan, open),
             Goal::Dial(to) => {
                 self.with_call(id, |switch, call| {
                     call.stage = Stage::Ringing;

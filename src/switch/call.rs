@@ -63,6 +63,8 @@ pub struct Call {
     pub wants_answer: bool,
     /// Whom to ring once the first leg, an agent's own phone, is picked up (click-to-dial).
     pub dial_next: Option<DialTo>,
+    /// The call out that is being placed, with the trunks that it has tried.
+    pub hunt: Option<Hunt>,
     /// Hops the call may still take (RFC 3261 §8.1.1.6).
     pub max_forwards: u8,
     /// Header fields of the INVITE, names in lower case, for the dialplan.
@@ -115,6 +117,16 @@ pub enum AfterDial {
     Queue(QueueName),
     /// Back to the leg that asked for the transfer (a phone's REFER).
     Referrer(LegId),
+}
+
+/// A call to an outside number on its way over the route's trunks, one after another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hunt {
+    pub to: DialTo,
+    pub caller_id: Option<String>,
+    /// When ringing is given up, over whatever trunk.
+    pub until: Time,
+    pub tried: Vec<TrunkName>,
 }
 
 /// A voicemail being left.
@@ -172,6 +184,7 @@ impl Call {
             ending: None,
             wants_answer: false,
             dial_next: None,
+            hunt: None,
             max_forwards: 70,
             headers: BTreeMap::new(),
             comforted: 0,

@@ -6,7 +6,7 @@ use crate::acd::{self, AgentEntry, RosterChange};
 use crate::cause::{Cause, Party, What};
 use crate::command::{Actor, Command, Done, ForcedState, Order, Refusal, UserRole};
 use crate::crm::{AgentProfile, SipAccount, User};
-use crate::event::{Address, Direction, Fact, OfferOutcome, RecordKind};
+use crate::event::{Address, AgentState, Direction, Fact, OfferOutcome, RecordKind};
 use crate::ids::{AccountName, AgentName, CallId, LegId, TrunkName};
 use crate::media::{MediaCommand, SendKeys};
 use crate::plan::model::Dialer;
@@ -15,6 +15,7 @@ use crate::sip::event::Unbound;
 use crate::sip::registrar::Binding;
 use crate::time::Time;
 
+use super::arrival::Who;
 use super::call::{Call, Stage};
 use super::input::CommandId;
 use super::legs::DialTo;
@@ -54,7 +55,7 @@ impl Switch {
             Order::Dial { to } => self.click_to_dial(by, &to),
             Order::Wrap { call, code, notes, finish } => self.wrap(me, call, &code, notes, finish),
             Order::ExtendWrap {} => self.acd_order(|acd, now| acd.handle_wrap_up_extended(now, me)),
-            Order::ForceState { agent, state, reason } => self.force_state(&agent, state, &reason),
+            Order::ForceState { agent, state, reason } => self.force_state(by, &agent, state, &reason),
             Order::Move { call, queue } => self.acd_order(|acd, now| acd.handle_move_call(now, call, &queue)),
             Order::SetPriority { call, priority } => {
                 let done = self.acd_order(|acd, now| acd.handle_change_priority(now, call, priority))?;
@@ -118,13 +119,20 @@ impl Switch {
         }
     }
 
-    fn force_state(&mut self, agent: &AgentName, state: ForcedState, reason: &str) -> Outcome {
+    fn force_state(&mut self, by: &Actor, agent: &AgentName, state: ForcedState, reason: &str) -> Outcome {
         let forced = match state {
             ForcedState::Ready => acd::ForcedState::Ready,
             ForcedState::NotReady => acd::ForcedState::NotReady(Arc::from(reason)),
             ForcedState::SignedOut => acd::ForcedState::SignedOut,
         };
         self.acd.handle_force_state(self.now, agent, &forced).map_err(refused_by_acd)?;
+        let told = match state {
+            ForcedState::Ready => AgentState::Ready,
+            ForcedState::NotReady => AgentState::NotReady,
+            ForcedState::SignedOut => AgentState::SignedOut,
+        };
+        let (agent_name, reason, by) = (agent.clone(), reason.to_owned(), by.user.clone());
+        self.emit(None, Fact::AgentForced { agent: agent_name, state: told, reason, by });
         if state == ForcedState::SignedOut {
             self.unseat(agent);
         }
@@ -225,10 +233,6 @@ impl Switch {
         let Some(account) = self.desks.account_of(&by.user).cloned() else {
             return Err(Refusal::new("agent.signed_out", "Sign in at a phone first."));
         };
-        let emergency = self.is_emergency(to);
-        if !emergency && (self.draining || self.store != super::StoreHealth::Well) {
-            return Err(Refusal::later("system.full", "No new calls are taken right now. Try again in a minute."));
-        }
         if self.live_legs_at(&account) > 0 {
             return Err(Refusal::later("agent.busy", "Your phone is in use. End that call first."));
         }
@@ -239,6 +243,13 @@ impl Switch {
                 return Err(Refusal::new("destination.unknown", msg));
             }
         };
+        // Last, so that an order that is refused anyway takes nothing from the rate.
+        if !self.is_emergency(to)
+            && let Err(turned) = self.admit(&Who::Account(account.clone()))
+        {
+            let msg = format!("No new calls are taken right now ({}). Try again in a minute.", turned.reason);
+            return Err(Refusal::later("system.full", msg));
+        }
         let id = self.place_call(&by.user, &account, to_dial)?;
         Ok(Some(id))
     }
@@ -343,6 +354,9 @@ impl Switch {
         let user: User = read_record(record)?;
         user.check().map_err(|error| Refusal::new("record.invalid", error.to_string()))?;
         let key = user.name.to_string();
+        if user.disabled {
+            self.dismiss(&user.name);
+        }
         self.roster.users.insert(user.name.clone(), user);
         Ok(key)
     }
@@ -352,6 +366,9 @@ impl Switch {
         account.check().map_err(|error| Refusal::new("record.invalid", error.to_string()))?;
         let key = account.name.to_string();
         self.tell_endpoint_of(&account);
+        if account.disabled {
+            self.dismiss_from(&account.name);
+        }
         self.roster.accounts.insert(account.name.clone(), account);
         Ok(key)
     }
@@ -368,20 +385,23 @@ impl Switch {
 
     fn remove_record(&mut self, by: &Actor, kind: RecordKind, key: String) -> Outcome {
         let known = match kind {
-            RecordKind::User => self.roster.users.remove(key.as_str()).is_some(),
+            RecordKind::User => {
+                let removed = self.roster.users.remove(key.as_str()).is_some();
+                // Nobody serves without being somebody: the skills go with the person.
+                if removed && self.remove_profile(&AgentName::new(&key)) {
+                    let (kind, key) = (RecordKind::Agent, key.clone());
+                    self.emit(None, Fact::RecordRemoved { kind, key, by: by.user.clone() });
+                }
+                removed
+            }
             RecordKind::Account => {
-                let removed = self.roster.accounts.remove(key.as_str()).is_some();
-                self.endpoint.registrar_mut().remove_account(&AccountName::new(&key));
+                let account = AccountName::new(&key);
+                let removed = self.roster.accounts.remove(&account).is_some();
+                self.endpoint.registrar_mut().remove_account(&account);
+                self.dismiss_from(&account);
                 removed
             }
-            RecordKind::Agent => {
-                let agent = AgentName::new(&key);
-                let removed = self.roster.profiles.remove(&agent).is_some();
-                self.unlinked.remove(&agent);
-                let _ = self.acd.handle_roster(self.now, RosterChange::Remove(agent.clone()));
-                self.unseat(&agent);
-                removed
-            }
+            RecordKind::Agent => self.remove_profile(&AgentName::new(&key)),
             // Kept in the store alone: whether it is there, the shell knows.
             RecordKind::Customer | RecordKind::Voicemail => true,
         };
@@ -390,6 +410,29 @@ impl Switch {
         }
         self.emit(None, Fact::RecordRemoved { kind, key, by: by.user.clone() });
         Ok(None)
+    }
+
+    fn remove_profile(&mut self, agent: &AgentName) -> bool {
+        self.dismiss(agent);
+        self.unlinked.remove(agent);
+        // Refused only where the ACD does not know the agent.
+        let _ = self.acd.handle_roster(self.now, RosterChange::Remove(agent.clone()));
+        self.roster.profiles.remove(agent).is_some()
+    }
+
+    /// Signs an agent out, whatever the state; an offer is withdrawn, a conversation goes on.
+    fn dismiss(&mut self, agent: &AgentName) {
+        if self.desks.account_of(agent).is_some() {
+            let _ = self.acd.handle_force_state(self.now, agent, &acd::ForcedState::SignedOut);
+            self.unseat(agent);
+        }
+    }
+
+    /// The same for whoever sits at an account.
+    fn dismiss_from(&mut self, account: &AccountName) {
+        if let Some(agent) = self.desks.agent_at(account).cloned() {
+            self.dismiss(&agent);
+        }
     }
 
     /// What the registrar keeps of an account; a disabled one has no secrets, so nobody can prove to be it.

@@ -21,7 +21,7 @@ use crate::sip::Uri;
 use crate::sip::event::{EndReason, Ending, Failure, SessionId, UaEvent};
 use crate::sip::invite::{Credentials, Invite, Party as SipParty, Target};
 
-use super::call::{AfterDial, Call, Stage};
+use super::call::{AfterDial, Call, Hunt, Stage};
 use super::ports::EngineId;
 use super::timer::Timer;
 use super::{STATS_TIMEOUT, Switch};
@@ -250,16 +250,38 @@ impl Switch {
 
     /// Rings a party for the caller. A failure to ring is treated as a failure of the party.
     pub(super) fn dial(&mut self, call: &mut Call, dial: Dial) {
-        let then = dial.then.clone();
-        match self.ring(call, &dial.to, dial.caller_id.as_deref(), None, Vec::new()) {
-            Ok(leg) => {
-                let ring = dial.ring.unwrap_or(call.edition.plan.sip.ring_max_s.span());
-                self.timers.set(self.now + ring, Timer::Ring(call.id, leg));
-                call.stage = Stage::Dialling { callee: leg, then };
-                self.tell_caller_of_progress(call);
-            }
-            Err(not) => self.dial_failed(call, then, Cause::with_status(not.what, Party::Switch, not.status)),
+        let until = self.now + dial.ring.unwrap_or(call.edition.plan.sip.ring_max_s.span());
+        call.hunt = Some(Hunt { to: dial.to, caller_id: dial.caller_id, until, tried: Vec::new() });
+        if let Err(not) = self.dial_next_way(call, dial.then.clone()) {
+            self.dial_failed(call, dial.then, Cause::with_status(not.what, Party::Switch, not.status));
         }
+    }
+
+    /// Rings the phones of an account, or an outside number over the first trunk that was not tried.
+    fn dial_next_way(&mut self, call: &mut Call, then: AfterDial) -> Result<(), NotDialled> {
+        let Some(hunt) = call.hunt.clone() else { return Err(NotDialled { what: What::Unreachable, status: 503 }) };
+        let leg = self.ring(call, &hunt.to, hunt.caller_id.as_deref(), None, Vec::new())?;
+        let trunk = call.leg(leg).and_then(|leg| leg.address.trunk.clone());
+        if let Some(hunt) = &mut call.hunt {
+            hunt.tried.extend(trunk);
+        }
+        self.timers.set(hunt.until, Timer::Ring(call.id, leg));
+        call.stage = Stage::Dialling { callee: leg, then };
+        self.tell_caller_of_progress(call);
+        Ok(())
+    }
+
+    /// A trunk could not take the call: the next one is rung in its place. False where none is left.
+    fn hunt_on(&mut self, call: &mut Call, failed: LegId) -> bool {
+        let Stage::Dialling { callee, then } = call.stage.clone() else { return false };
+        let Some(trunk) = call.leg(failed).and_then(|leg| leg.address.trunk.clone()) else { return false };
+        if callee != failed || call.hunt.as_ref().is_none_or(|hunt| hunt.until <= self.now) {
+            return false;
+        }
+        if let Some(at) = call.trunks.iter().rposition(|counted| *counted == trunk) {
+            call.trunks.remove(at);
+        }
+        self.dial_next_way(call, then).is_ok()
     }
 
     /// An answered caller hears ringing from the start; an unanswered one gets the far side's own progress.
@@ -368,9 +390,12 @@ impl Switch {
         if self.draining && !route.emergency {
             return Err(NotDialled { what: What::Congestion, status: 503 });
         }
-        let usable = route.trunks.iter().find(|trunk| {
-            route.emergency || (!self.trunks_down.contains(&trunk.name) && self.may_use_trunk(&trunk.name))
-        });
+        let tried = call.hunt.as_ref().map(|hunt| hunt.tried.as_slice()).unwrap_or_default();
+        let left = || route.trunks.iter().filter(|trunk| !tried.contains(&trunk.name));
+        let usable = left().find(|trunk| !self.trunks_down.contains(&trunk.name) && self.may_use_trunk(&trunk.name));
+        // An emergency goes over a full trunk too, and over one that seems to be down where no other is left.
+        let up = || left().find(|trunk| !self.trunks_down.contains(&trunk.name));
+        let usable = usable.or_else(|| if route.emergency { up().or_else(|| left().next()) } else { None });
         let trunk = usable.ok_or(NotDialled { what: What::Congestion, status: 503 })?;
         let shown = route.caller_id.unwrap_or(&trunk.caller_id);
         let ring = self.ring_trunk(call, number, trunk, shown, caller_id)?;
@@ -548,9 +573,12 @@ impl Switch {
         self.with_session(session, |switch, call, leg| {
             switch.timers.clear(Timer::Ring(call.id, leg));
             let by = call.leg(leg).map_or(Party::Trunk, |leg| party_of(leg.role));
+            let rang = call.leg(leg).is_some_and(|leg| leg.state == LegState::Ringing);
             let cause = Cause::with_status(what_of(failure.status), by, failure.status);
             switch.end_leg(call, leg, cause);
-            switch.on_party_failed(call, leg, cause);
+            if !(is_the_trunks(failure.status, rang) && switch.hunt_on(call, leg)) {
+                switch.on_party_failed(call, leg, cause);
+            }
         });
     }
 
@@ -605,13 +633,18 @@ impl Switch {
             return;
         }
         found.state = LegState::Ending(cause);
-        let (session, port) = (found.session, found.media.port);
+        let (session, port, agent) = (found.session, found.media.port, found.agent.clone());
         self.sessions.remove(&session);
         self.remember_session(session, call_id);
         self.timers.clear(Timer::Ring(call_id, leg));
         self.timers.set(self.now + STATS_TIMEOUT, Timer::Stats(call_id, leg));
         self.media(call, MediaCommand::Close { port });
         self.count_agent_legs(call, leg);
+        if let Some(agent) = agent {
+            // With another call at the same phone the legs do not run out, but the talk is over. Refused where it was
+            // over with the last leg, or was no talk but an offer.
+            let _ = self.acd.handle_talk_ended(self.now, &agent, call_id);
+        }
     }
 
     /// The last of a leg: its record, its port. Without statistics where the engine did not report in time.
@@ -780,6 +813,16 @@ fn what_of(status: u16) -> What {
         488 | 606 | 415 => What::NotAcceptable,
         603 => What::Declined,
         _ => What::Failed,
+    }
+}
+
+/// Whether a failure is one of the way and not of the called party, so that another way may do.
+const fn is_the_trunks(status: u16, rang: bool) -> bool {
+    match status {
+        // Silence until Timer B (RFC 3261 §17.1.1.2); once it rang, it is the called party that does not answer.
+        408 => !rang,
+        500 | 502 | 503 | 504 => true,
+        _ => false,
     }
 }
 

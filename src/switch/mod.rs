@@ -32,6 +32,8 @@ mod rescue;
 mod roster;
 mod snapshot;
 mod talk;
+#[cfg(test)]
+mod tests;
 mod timer;
 mod trace;
 mod trunks;
@@ -155,12 +157,14 @@ impl Switch {
         let mut ids = IdSource::from_seed(boot.seed);
         let acd_seed = u64::from(ids.below(u32::MAX));
         let settings = endpoint_settings(&boot.edition, &boot.listeners);
+        let mut endpoint = Endpoint::new(settings, boot.secrets);
+        endpoint.set_bounds(endpoint_bounds(&boot.edition));
         let acd =
             Acd::new(boot.edition.queues.clone(), acd_seed).expect("an edition's queues were checked when it was made");
         let mut switch = Self {
             now: boot.now,
             ids,
-            endpoint: Endpoint::new(settings, boot.secrets),
+            endpoint,
             listeners: boot.listeners,
             acd,
             roster: Roster::default(),
@@ -372,12 +376,14 @@ impl Switch {
     }
 
     fn on_replan(&mut self, edition: Arc<Edition>) {
-        if self.acd.handle_settings(self.now, edition.queues.clone()).is_err() {
-            return;
-        }
+        // A refusal is a defect of whoever made the edition: half a plan in force would be worse than none.
+        self.acd
+            .handle_settings(self.now, edition.queues.clone())
+            .expect("an edition's queues were checked when it was made");
         let changes = crate::plan::diff::changes(&self.edition.plan, &edition.plan);
         let plan = edition.digest.clone();
         self.endpoint.set_settings(endpoint_settings(&edition, &self.listeners));
+        self.endpoint.set_bounds(endpoint_bounds(&edition));
         self.edition = edition;
         self.tell_endpoint_of_trunks();
         self.tell_hours();
@@ -411,6 +417,16 @@ fn endpoint_settings(edition: &Edition, listeners: &[Listener]) -> endpoint::Set
             default: sip.registration_max_s.0.min(600),
         },
         digest: sip.digest.iter().map(algorithm).collect(),
+    }
+}
+
+fn endpoint_bounds(edition: &Edition) -> endpoint::Bounds {
+    let limits = &edition.plan.limits;
+    let of = |most: u32| usize::try_from(most).unwrap_or(usize::MAX);
+    endpoint::Bounds {
+        sessions: of(limits.dialogs),
+        registrations: of(limits.registrations),
+        contacts: of(limits.contacts_per_account),
     }
 }
 

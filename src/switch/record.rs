@@ -101,7 +101,13 @@ impl Switch {
     pub(super) fn on_recording_limit(&mut self, id: CallId) {
         self.with_call(id, |switch, call| match call.stage {
             Stage::Message => switch.end_message(call),
-            _ => switch.stop_recording(call),
+            _ => {
+                if let Some(recording) = call.recording {
+                    let after_s = call.edition.plan.recording.length_max_s.0;
+                    switch.emit(Some(call.id), Fact::RecordingCut { recording, after_s });
+                }
+                switch.stop_recording(call);
+            }
         });
     }
 

@@ -233,9 +233,13 @@ impl Switch {
                 let _ = switch.endpoint.refuse_refer(now, session, 603);
                 return;
             };
+            // Only a phone of ours may send a call elsewhere: a party on a trunk would dial out at our cost.
+            let Some(account) = call.leg(leg).and_then(|leg| leg.address.account.clone()) else {
+                let _ = switch.endpoint.refuse_refer(now, session, 403);
+                return;
+            };
             let target = Uri::parse(&referral.to).ok().and_then(|uri| uri.user_text().map(|user| user.into_owned()));
-            let who = call.leg(leg).and_then(|leg| leg.address.account.clone()).map(|account| switch.dialer(&account));
-            let to = target.as_deref().and_then(|text| switch.destination(text, who.unwrap_or(Dialer::Phone)));
+            let to = target.as_deref().and_then(|text| switch.destination(text, switch.dialer(&account)));
             let (Some(to), Some(text)) = (to, target) else {
                 let _ = switch.endpoint.refuse_refer(now, session, 404);
                 return;

@@ -62,12 +62,16 @@ impl Switch {
     /// The record says that the caller is in this queue, if only to pass through it.
     fn on_entered(&mut self, call: &mut Call, queue: QueueName) {
         call.stage = Stage::Waiting { queue: queue.clone(), pending: VecDeque::new() };
-        let standing = self.acd.waiting(self.now, &queue);
-        let place = standing.iter().find(|view| view.call == call.id);
-        let position = place.map_or(0, |view| view.position);
-        let priority = place.map_or(0, |view| points(view.priority));
+        let (position, priority) = self.standing(call.id, &queue);
         let tier = call.card.tier.clone();
         self.emit(Some(call.id), Fact::QueueEntered { queue, priority, tier, position });
+    }
+
+    /// The call's place in the queue and its points; zeros where it does not wait there.
+    pub(super) fn standing(&self, call: CallId, queue: &QueueName) -> (u32, i32) {
+        let standing = self.acd.waiting(self.now, queue);
+        let place = standing.iter().find(|view| view.call == call);
+        place.map_or((0, 0), |view| (view.position, points(view.priority)))
     }
 
     /// The caller waits: the record says so, and there is music.

@@ -26,7 +26,7 @@ use crate::time::Time;
 
 impl Switch {
     /// The caller enters a dialplan: answered as soon as the record is durable, walked as soon as the ACK is in.
-    pub(super) fn enter_dialplan(&mut self, id: CallId, dialplan: &DialplanName) {
+    pub(super) fn enter_dialplan(&mut self, id: CallId, dialplan: &DialplanName, open: bool) {
         self.with_call(id, |switch, call| {
             let book = call.edition.book.clone();
             let Some(entry) = book.find(dialplan.as_str()) else {
@@ -38,6 +38,7 @@ impl Switch {
                 trunk: Arc::from(call.from.trunk.as_ref().map_or("", |trunk| trunk.as_str())),
                 language: call.language.clone(),
                 headers: core::mem::take(&mut call.headers),
+                open,
                 ..CallFacts::default()
             };
             call.ivr = Some(Box::new(Machine::new(book, entry, facts)));

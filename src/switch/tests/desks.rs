@@ -1,0 +1,187 @@
+//! Agents: who stops to be one, and what a second call at the phone means.
+
+use core::time::Duration;
+
+use super::*;
+use crate::command::ForcedState;
+use crate::event::AgentState;
+
+fn state_of(house: &House, agent: &str) -> Option<(AgentState, String)> {
+    house.facts().rev().find_map(|fact| match fact {
+        Fact::AgentStateChanged { agent: who, state, reason, .. } if who.as_str() == agent => {
+            Some((*state, reason.clone()))
+        }
+        _ => None,
+    })
+}
+
+fn signed_out(house: &House, agent: &str) -> usize {
+    house.count(|fact| matches!(fact, Fact::AgentSignedOut { agent: who } if who.as_str() == agent))
+}
+
+/// Somebody calls; whether a phone rings.
+fn rings(house: &mut House, phone: &str) -> bool {
+    house.invite(ALPHA, "next", "13800138000", "95539");
+    let answer = house.final_response(ALPHA).unwrap();
+    house.ack(ALPHA, &answer, 1);
+    house.request(phone, Method::Invite).is_some()
+}
+
+#[test]
+fn a_removed_user_is_offered_nothing_more() {
+    let mut house = House::new();
+    house.seat("li");
+    house.remove(RecordKind::User, "li");
+    assert_eq!(signed_out(&house, "li"), 1);
+    let removed: Vec<RecordKind> = house
+        .facts()
+        .filter_map(|fact| match fact {
+            Fact::RecordRemoved { kind, .. } => Some(*kind),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(removed, [RecordKind::Agent, RecordKind::User], "the skills go with the person");
+    assert!(!rings(&mut house, LI));
+    house.assert_sound();
+}
+
+#[test]
+fn a_disabled_user_is_offered_nothing_more_and_keeps_the_skills() {
+    let mut house = House::new();
+    house.seat("li");
+    let mut disabled = user("li");
+    disabled["disabled"] = true.into();
+    house.save(RecordKind::User, disabled);
+    assert_eq!(signed_out(&house, "li"), 1);
+    assert_eq!(state_of(&house, "li").map(|(state, _)| state), Some(AgentState::SignedOut));
+    assert!(!rings(&mut house, LI));
+    house.save(RecordKind::User, user("li"));
+    house.seat("li");
+    assert!(house.request(LI, Method::Invite).is_some(), "back again, with the caller still waiting");
+    house.assert_sound();
+}
+
+#[test]
+fn an_offer_is_withdrawn_from_a_user_who_is_removed() {
+    let mut house = House::new();
+    house.seat("li");
+    assert!(rings(&mut house, LI));
+    house.seat("wang");
+    house.remove(RecordKind::User, "li");
+    assert!(house.request(WANG, Method::Invite).is_some(), "the caller is offered to the next agent");
+    house.assert_sound();
+}
+
+#[test]
+fn nobody_stays_seated_at_an_account_that_is_gone() {
+    let mut house = House::new();
+    house.seat("li");
+    house.remove(RecordKind::Account, "1001");
+    assert_eq!(signed_out(&house, "li"), 1);
+    assert!(!rings(&mut house, LI));
+    house.assert_sound();
+}
+
+#[test]
+fn a_talk_is_over_though_the_phone_has_another_call() {
+    let mut house = House::new();
+    house.seat("li");
+    let (answer, _) = house.talk(ALPHA, "queue", LI);
+    assert_eq!(state_of(&house, "li"), Some((AgentState::Talking, String::new())));
+    // A colleague rings on the second line.
+    house.invite_as_account(WANG, "private", "1002", "1001");
+    let second = house.request(LI, Method::Invite).expect("the second line rings");
+    house.reply(LI, &second, 200, "");
+    let answered = house.final_response(WANG).unwrap();
+    house.ack(WANG, &answered, 2);
+    house.wait(Duration::from_secs(60));
+    house.within(ALPHA, "BYE", &answer, 2, "");
+    assert_eq!(state_of(&house, "li"), Some((AgentState::Talking, "private".to_owned())), "the queue's talk is over");
+    house.wait(Duration::from_secs(300));
+    house.back(LI, "BYE", &second, 9, "");
+    assert_eq!(state_of(&house, "li").map(|(state, _)| state), Some(AgentState::WrapUp));
+    house.assert_sound();
+}
+
+#[test]
+fn after_the_only_call_wrap_up_begins_without_a_detour() {
+    let mut house = House::new();
+    house.seat("li");
+    let (answer, _) = house.talk(ALPHA, "queue", LI);
+    let before = house.events.len();
+    house.within(ALPHA, "BYE", &answer, 2, "");
+    let states: Vec<AgentState> = house.events[before..]
+        .iter()
+        .filter_map(|event| match &event.fact {
+            Fact::AgentStateChanged { state, .. } => Some(*state),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(states, [AgentState::WrapUp]);
+}
+
+#[test]
+fn who_forces_a_state_and_why_is_told() {
+    let mut house = House::new();
+    house.seat("li");
+    for (state, told) in [
+        (ForcedState::NotReady, AgentState::NotReady),
+        (ForcedState::Ready, AgentState::Ready),
+        (ForcedState::SignedOut, AgentState::SignedOut),
+    ] {
+        let order = Order::ForceState { agent: "li".into(), state, reason: "left the desk".to_owned() };
+        house.order("chen", UserRole::Supervisor, order).unwrap();
+        let forced = house.facts().rev().find_map(|fact| match fact {
+            Fact::AgentForced { agent, state, reason, by } => {
+                Some((agent.to_string(), *state, reason.clone(), by.to_string()))
+            }
+            _ => None,
+        });
+        assert_eq!(forced, Some(("li".to_owned(), told, "left the desk".to_owned(), "chen".to_owned())));
+    }
+}
+
+#[test]
+fn a_changed_priority_is_told_with_who_changed_it() {
+    let mut house = House::new();
+    for call in ["first", "second"] {
+        house.invite(ALPHA, call, "13800138000", "95539");
+        let answer = house.final_response(ALPHA).unwrap();
+        house.ack(ALPHA, &answer, 1);
+    }
+    let call = house.last_call();
+    house.order("chen", UserRole::Supervisor, Order::SetPriority { call, priority: 50 }).unwrap();
+    let told = house.facts().rev().find_map(|fact| match fact {
+        Fact::QueueReordered { priority, by } => Some((*priority, by.to_string())),
+        _ => None,
+    });
+    assert_eq!(told, Some((50, "chen".to_owned())));
+    assert_eq!(house.switch.acd.waiting(house.now, &"service".into())[0].call, call, "before the one who came earlier");
+}
+
+#[test]
+fn a_recording_that_reaches_its_limit_says_so_and_the_talk_goes_on() {
+    let mut house = House::and("[recording]\nlength_max_s = 60\n");
+    house.seat("li");
+    house.talk(ALPHA, "long", LI);
+    let cut = |house: &House| house.count(|fact| matches!(fact, Fact::RecordingCut { after_s: 60, .. }));
+    house.wait(Duration::from_secs(59));
+    assert_eq!(cut(&house), 0);
+    house.wait(Duration::from_secs(2));
+    assert_eq!(cut(&house), 1);
+    assert_eq!(house.count(|fact| matches!(fact, Fact::LegEnded { .. })), 0);
+}
+
+#[test]
+fn the_hours_of_a_number_reach_its_dialplan() {
+    for (weekdays, open) in [("[\"09:00-18:00\"]", true), ("[\"20:00-21:00\"]", false)] {
+        let hours = format!("[hours.office]\ntime_zone = \"Asia/Shanghai\"\nweekdays = {weekdays}\n");
+        let plan = PLAN.replace("dialplan = \"direct\"", "dialplan = \"hours\"\nhours = \"office\"");
+        let mut house = House::with(&format!("{plan}{hours}"));
+        house.invite(ALPHA, "c", "13800138000", "95539");
+        let answer = house.final_response(ALPHA).unwrap();
+        house.ack(ALPHA, &answer, 1);
+        let queued = house.count(|fact| matches!(fact, Fact::QueueEntered { .. }));
+        assert_eq!(queued == 1, open, "{weekdays}");
+    }
+}
