@@ -21,6 +21,7 @@ step() {
     printf 'FAILED\n'
     cat "$log"
     failures+=("$what")
+    return 1
   fi
 }
 
@@ -33,36 +34,23 @@ count() {
   passed=$((passed + ${sums% *})) failed=$((failed + ${sums#* }))
 }
 
-if [ $# = 0 ]; then
-  step "format" cargo fmt --all --check
-fi
-if [ $# = 0 ]; then
-  step "build of the tests" cargo test --quiet --no-run --lib --test tidy --test kill
+suites=(tidy dialplans cli kill sim phones)
+
+if [ $# != 0 ]; then
+  step "tests" cargo test --quiet "$@"
+  count
 else
-  step "build of the tests" cargo test --quiet --no-run "$@"
-fi
-if [ ${#failures[@]} = 0 ]; then
-  # Tests with real clients wait for the wire most of the time: more of them than processors run side by side.
-  if [ $# = 0 ]; then
-    # Named here: tests whose subject is being mended, and the simulator, which has not had its first green run.
-    mending=(--skip http::desk::tests --skip typescript_types_are --skip a_ladder_reads_as --skip the_filter_opens
-      --skip sim::world --skip sim::seed --skip sim::fault --skip sim::oracle --skip sim::net --skip sim::dialect
-      --skip sim::ladder --skip sim::media_model --skip app::sim --skip switch::)
-    step "library" cargo test --quiet --lib -- "${mending[@]}"
+  step "format" cargo fmt --all --check
+  step "lint" cargo clippy --quiet --all-targets -- -D warnings
+  if step "build of the tests" cargo test --quiet --no-run --lib --bins "${suites[@]/#/--test=}"; then
+    step "tests: library" cargo test --quiet --lib
     count
-    # The suites that are green. The others (cli, dialplans, sim, phones) are run by name until they are:
-    # scripts/test.sh --test phones
-    for suite in tidy kill; do
+    for suite in "${suites[@]}"; do
       step "tests: $suite" cargo test --quiet --test "$suite"
       count
     done
-  else
-    step "tests" cargo test --quiet "$@"
-    count
   fi
-fi
-if [ $# = 0 ] && [ -f web/package.json ] && grep -q '"test"' web/package.json; then
-  step "web" npm --prefix web test --silent
+  step "tests: page" npm --prefix web test --silent
 fi
 
 [ ${#failures[@]} = 0 ] || printf 'failed: %s\n' "${failures[@]}"

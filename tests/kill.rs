@@ -213,7 +213,8 @@ fn write_until_full(dir: &Path) {
         }
         _ => {}
     };
-    let settings = WriterSettings { queue_records: 5_000, ..WriterSettings::default() };
+    // What waits fits the test's small segments as one group: a larger one could never be written.
+    let settings = WriterSettings { queue_records: 100, ..WriterSettings::default() };
     let view = MemoryView::new();
     view.reset(KeyFold.version()).unwrap();
     let ledger = Box::new(ledger_of(dir, 2));

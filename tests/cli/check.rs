@@ -38,7 +38,8 @@ fn corpus_centre() -> Centre {
          [trunk.carrier]\nmatch = [\"127.0.0.2\"]\nhost = \"127.0.0.2:5060\"\n\
          [[outbound]]\nprefix = [\"+86*\"]\ntrunks = [\"carrier\"]\n\
          [[outbound]]\nprefix = [\"1001*\"]\ntrunks = [\"carrier\"]\n\
-         [emergency]\ntrunks = [\"carrier\"]\n",
+         [emergency]\ntrunks = [\"carrier\"]\n\
+         [skills]\nhardware = \"Hardware\"\nenglish = \"English\"\n",
     );
     let context =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/dialplans/context.toml"));
