@@ -47,7 +47,8 @@ fn short_seeds_with_faults_leave_one_record_a_call_and_nothing_behind() {
 fn a_day_of_ten_thousand_calls_and_two_hundred_agents() {
     let summary = held(vec![Setting::day(7)]);
     assert!(summary.accepted > 7_000, "{summary:?}");
-    assert!(summary.answered > 2_000, "{summary:?}");
+    // Calls come around the clock, and the queues keep office hours.
+    assert!(summary.answered > 1_500, "{summary:?}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::call::record::Records;
 use crate::event::{Event, Fact, QueueExit, Seq};
 use crate::ids::{AgentName, CallId, LegId, QueueName, RecordingId};
+use crate::number::country;
 use crate::sip::{Message, Method};
 use crate::time::Time;
 
@@ -55,9 +56,13 @@ pub struct Figures {
     pub voicemails: u64,
 }
 
+/// The simulated centre's country.
+const HOME: &str = "86";
+
 #[derive(Debug)]
 struct OpenCall {
     accepted: Seq,
+    emergency: bool,
     legs: BTreeSet<LegId>,
     offers: BTreeMap<LegId, AgentName>,
     queue: Option<QueueName>,
@@ -166,8 +171,9 @@ impl Oracle {
     }
 
     fn on_call(&mut self, id: CallId, event: &Event) {
-        if let Fact::CallAccepted { leg, sip_call_id, .. } = &event.fact {
-            return self.on_accepted(id, event.seq, *leg, sip_call_id);
+        if let Fact::CallAccepted { leg, sip_call_id, to, .. } = &event.fact {
+            let emergency = country(HOME).is_some_and(|home| home.is_emergency(&to.number));
+            return self.on_accepted(id, event.seq, *leg, sip_call_id, emergency);
         }
         if self.on_recording(id, &event.fact) {
             return;
@@ -240,10 +246,10 @@ impl Oracle {
         }
     }
 
-    fn on_accepted(&mut self, id: CallId, accepted: Seq, leg: LegId, sip_call_id: &str) {
+    fn on_accepted(&mut self, id: CallId, accepted: Seq, leg: LegId, sip_call_id: &str, emergency: bool) {
         self.figures.accepted += 1;
         let legs = BTreeSet::from([leg]);
-        let call = OpenCall { accepted, legs, offers: BTreeMap::new(), queue: None };
+        let call = OpenCall { accepted, emergency, legs, offers: BTreeMap::new(), queue: None };
         if self.open.insert(id, call).is_some() || self.ended.contains(&id) {
             self.wrong(Some(id), format!("call {id} was accepted twice"));
         }
@@ -286,11 +292,12 @@ impl Oracle {
         }
     }
 
-    /// `decisions.md` 4: a caller is not answered before the record of the call is on disk.
+    /// `decisions.md` 4: a caller is not answered before the record of the call is on disk. `decisions.md` 13 is above
+    /// it: an emergency call does not wait for a disk.
     fn on_ok(&mut self, message: &Message) {
         let to_invite = message.cseq().is_ok_and(|cseq| cseq.method == Method::Invite);
         let Some(call) = message.call_id().ok().filter(|_| to_invite).and_then(|id| self.call_of(id)) else { return };
-        let accepted = self.open.get(&call).map(|call| call.accepted);
+        let accepted = self.open.get(&call).filter(|call| !call.emergency).map(|call| call.accepted);
         if accepted.is_some_and(|accepted| accepted > self.durable) {
             self.wrong(Some(call), format!("call {call} was answered before its record was on disk"));
         }
