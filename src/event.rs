@@ -1,6 +1,6 @@
 //! Facts: the one vocabulary of what has happened, `noun.past`, from the ledger to the desktop.
 //!
-//! Only the switch emits events. Call records, metrics, the desktop's view and webhooks are folds over them;
+//! Only the switch emits events. Call records, metrics and the desktop's view are folds over them;
 //! an observer never calls back, it sends a [`crate::command::Command`]. On disk and on the CTI socket an event
 //! is one JSON object: `{"v":1,"seq":…,"at":…,"call":…,"t":"call.accepted",…}`. Fields are only ever added,
 //! each with a default; a change of meaning raises `v` (`store/migrate`).

@@ -37,6 +37,7 @@ use crate::runtime::media_thread::{MediaSetup, MediaThread, Meter};
 use crate::runtime::recording_thread::RecordingThread;
 use crate::runtime::switch_thread::{self, Measure, Outlets, SwitchHandle};
 use crate::sip::Message;
+use crate::sip::flow::Transmit;
 use crate::store::disk::Floor;
 use crate::store::ledger::LedgerReader;
 use crate::store::view::key;
@@ -196,14 +197,20 @@ pub async fn start(
         rethrow: false,
     };
     let outlets = Outlets {
+        ring: {
+            let (net, metrics, hub) = (net.handle(), metrics.clone(), hub.clone());
+            let runtime = tokio::runtime::Handle::current();
+            Box::new(move |transmit, offered| {
+                let (net, metrics, hub) = (net.clone(), metrics.clone(), hub.clone());
+                runtime.spawn(async move {
+                    hub.head_start(&offered.agents, offered.seq).await;
+                    send(&net, &metrics, transmit);
+                });
+            })
+        },
         send: {
             let (net, metrics) = (net.handle(), metrics.clone());
-            Box::new(move |transmit| {
-                if let Ok(message) = Message::parse(transmit.bytes.clone()) {
-                    metrics.message(Direction::Sent, &message);
-                }
-                net.send(transmit);
-            })
+            Box::new(move |transmit| send(&net, &metrics, transmit))
         },
         // The switch's thread owns the engines: they end with it, whoever still looks at the house.
         media: Box::new(move |engine, command| {
@@ -269,6 +276,13 @@ pub async fn start(
         recorder,
         thread,
     })
+}
+
+fn send(net: &NetHandle, metrics: &Metrics, transmit: Transmit) {
+    if let Ok(message) = Message::parse(transmit.bytes.clone()) {
+        metrics.message(Direction::Sent, &message);
+    }
+    net.send(transmit);
 }
 
 /// The desktop's picture as a boot begins with it.

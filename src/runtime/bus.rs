@@ -1,8 +1,8 @@
-//! The bus: every event, in order, to whoever folds events: the desktop's picture, metrics, webhooks.
+//! The bus: every event, in order, to whoever folds events: the desktop's picture, metrics, ladders.
 //!
 //! It has a thread of its own, so that folds and JSON never run on the switch's thread. Observers must not wait for
 //! anything: then the queue is never full for long, and a publisher that meets it full waits microseconds and loses
-//! nothing. An offer that is published before its INVITE is sent is on the agent's socket while the phone rings.
+//! nothing.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};

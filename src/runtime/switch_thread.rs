@@ -18,8 +18,8 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::command::{Command, Done, Refusal};
-use crate::event::{Event, Seq};
-use crate::ids::CallId;
+use crate::event::{Event, Fact, Seq};
+use crate::ids::{AgentName, CallId};
 use crate::limits::runtime::WATCHED_CALLS;
 use crate::media::MediaCommand;
 use crate::runtime::clock::SystemClock;
@@ -43,6 +43,8 @@ const BROKEN_TOLD: usize = 8;
 /// Where effects go. Each is called on the switch's thread and must not wait.
 pub struct Outlets {
     pub send: Box<dyn Fn(Transmit) + Send>,
+    /// Rings an agent's phone, once the agent's desktop has the offer or has had its head start.
+    pub ring: Box<dyn Fn(Transmit, Offered) + Send>,
     pub media: Box<dyn Fn(EngineId, MediaCommand) + Send>,
     pub ask: Box<dyn Fn(RequestId, Query, Time) + Send>,
     /// Hears every event before the disk has it.
@@ -53,6 +55,28 @@ pub struct Outlets {
     pub measure: Box<dyn Fn(Measure) + Send>,
     /// Draining is done.
     pub drained: Box<dyn Fn() + Send>,
+}
+
+/// The offers of one step.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Offered {
+    pub agents: Vec<AgentName>,
+    /// The last of them.
+    pub seq: Seq,
+}
+
+impl Offered {
+    fn add(&mut self, event: &Event) {
+        if let Fact::CallOffered { agent, .. } = &event.fact {
+            self.agents.push(agent.clone());
+            self.seq = event.seq;
+        }
+    }
+
+    /// Whether a message of the same step rings their phones.
+    fn rings(&self, transmit: &Transmit) -> bool {
+        !self.agents.is_empty() && transmit.bytes.starts_with(b"INVITE ")
+    }
 }
 
 /// What the thread measures of itself.
@@ -228,8 +252,10 @@ impl SwitchThread {
     }
 
     fn carry_out(&mut self) {
+        let mut offered = Offered::default();
         while let Some(effect) = self.switch.poll_effect() {
             match effect {
+                Effect::Send(transmit) if offered.rings(&transmit) => (self.outlets.ring)(transmit, offered.clone()),
                 Effect::Send(transmit) => (self.outlets.send)(transmit),
                 Effect::Media { engine, command } => (self.outlets.media)(engine, command),
                 Effect::Request { id, query, deadline } => (self.outlets.ask)(id, query, deadline),
@@ -237,6 +263,7 @@ impl SwitchThread {
                     let payload = serde_json::to_vec(&event).expect("a fact is plain data and always serialises");
                     self.unwritten.push_back((event.seq, payload));
                     self.emitted.get_or_insert_with(Instant::now);
+                    offered.add(&event);
                     (self.outlets.publish)(Arc::new(event));
                 }
                 Effect::Answer { id, result } => {

@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use core::time::Duration;
 
 use serde_json::value::RawValue;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::frame::{Ev, Resume, ServerFrame, Snap};
-use super::session::{Admitted, Pace, Session};
+use super::session::{Admitted, Line, Pace, Session};
 use crate::event::{Event, Seq};
 use crate::http::desk::entity::Me;
 use crate::http::desk::{Delta, Desk, Form, Image, QueuePlan, Topic, Viewer};
@@ -53,8 +53,7 @@ pub struct Bounds {
 pub struct Attached {
     pub session: SessionId,
     pub connection: u64,
-    /// Told whenever there is something to write, or the connection has ended.
-    pub wake: Arc<Notify>,
+    pub line: Arc<Line>,
     pub resumed: bool,
     /// Where the session stands: `prev` of the next event.
     pub seq: Seq,
@@ -74,7 +73,11 @@ pub enum NoSession {
 /// What to write next.
 #[derive(Debug)]
 pub enum Next {
-    Write(Vec<Arc<str>>),
+    Write {
+        texts: Vec<Arc<str>>,
+        /// The last event among them and before.
+        upto: Seq,
+    },
     /// A newer connection has the session, or it was ended.
     Ended,
 }
@@ -123,13 +126,34 @@ impl Hub {
         let _ = tokio::time::timeout(FOLD_PATIENCE, folded.wait_for(|at| *at >= seq)).await;
     }
 
+    /// Waits until the live sockets of `users` have taken everything up to `seq` that is theirs to see. Gives up after
+    /// [`HEAD_START`]: a slow socket keeps nobody.
+    pub async fn head_start(&self, users: &[UserName], seq: Seq) {
+        let taken = async {
+            self.wait_for(seq).await;
+            for mut written in self.lines_of(users, seq) {
+                // An error means that the socket is gone.
+                let _ = written.wait_for(|at| *at >= seq).await;
+            }
+        };
+        let _ = tokio::time::timeout(HEAD_START, taken).await;
+    }
+
+    /// What the sockets of `users` have taken, of those that have been handed `seq` or later.
+    fn lines_of(&self, users: &[UserName], seq: Seq) -> Vec<watch::Receiver<Seq>> {
+        let state = self.lock();
+        let theirs =
+            state.sessions.values().filter(|session| users.contains(&session.me.user) && session.last() >= seq);
+        theirs.filter_map(|session| Some(session.line()?.written.subscribe())).collect()
+    }
+
     // -- sockets -----------------------------------------------------------------------------------------------------
 
     /// Opens a session for a socket, or takes up the one the client left.
     pub fn attach(&self, me: &Me, masked: bool, resume: Option<Resume>, now: Time) -> Result<Attached, NoSession> {
         let mut state = self.lock();
         state.sessions.retain(|_, session| !session.is_expired(now));
-        let wake = Arc::new(Notify::new());
+        let line = Arc::new(Line::default());
         let resumable = resume.filter(|resume| {
             resume.epoch == self.epoch
                 && state.sessions.get(&resume.session).is_some_and(|session| {
@@ -143,7 +167,7 @@ impl Hub {
         };
         let Some(session) = state.sessions.get_mut(&id) else { return Err(NoSession::Full) };
         let replaced = session.unattended_since().is_none() && resumable.is_some();
-        let connection = session.attach(Arc::clone(&wake));
+        let connection = session.attach(Arc::clone(&line));
         let seq = resumable.map_or(session.last(), |resume| resume.seq);
         if let Some(resume) = resumable {
             session.replay(resume.seq);
@@ -151,7 +175,7 @@ impl Hub {
         let links = state.links.entry(me.user.clone()).or_default();
         *links += usize::from(!replaced);
         let link_up = *links == 1 && !replaced;
-        Ok(Attached { session: id, connection, wake, resumed: resumable.is_some(), seq, link_up })
+        Ok(Attached { session: id, connection, line, resumed: resumable.is_some(), seq, link_up })
     }
 
     /// The socket is gone; `true` where it was the user's last.
@@ -176,7 +200,9 @@ impl Hub {
         let mut state = self.lock();
         match state.sessions.get_mut(&attached.session) {
             Some(session) if session.is_ended() => Next::Ended,
-            Some(session) if session.is_attached_to(attached.connection) => Next::Write(session.take()),
+            Some(session) if session.is_attached_to(attached.connection) => {
+                Next::Write { texts: session.take(), upto: session.last() }
+            }
             _ => Next::Ended,
         }
     }
@@ -388,3 +414,5 @@ fn print(image: &Image) -> Option<Print> {
 
 /// How long an answer waits for the picture to catch up with the switch.
 const FOLD_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a phone's INVITE waits at most for the offer to be on its agent's desktop.
+const HEAD_START: Duration = Duration::from_millis(50);

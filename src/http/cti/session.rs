@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::frame::ServerFrame;
 use crate::command::UserRole;
@@ -35,11 +35,20 @@ pub struct Session {
     commands: BTreeMap<String, Answered>,
     /// Which connection it is attached to; a newer one takes over.
     connection: u64,
-    attached: Option<Arc<Notify>>,
+    attached: Option<Arc<Line>>,
     ended: bool,
     /// When the last socket was lost.
     detached: Time,
     lag_events: usize,
+}
+
+/// Between a session and the task that writes its socket.
+#[derive(Debug, Default)]
+pub struct Line {
+    /// Told whenever there is something to write, or the connection has ended.
+    pub wake: Notify,
+    /// The last event that the socket has taken.
+    pub written: watch::Sender<Seq>,
 }
 
 #[derive(Debug)]
@@ -116,9 +125,9 @@ impl Session {
     // -- the socket --------------------------------------------------------------------------------------------------
 
     /// Attaches a connection and gives its number; an older connection finds itself replaced.
-    pub fn attach(&mut self, wake: Arc<Notify>) -> u64 {
-        if let Some(older) = self.attached.replace(wake) {
-            older.notify_one();
+    pub fn attach(&mut self, line: Arc<Line>) -> u64 {
+        if let Some(older) = self.attached.replace(line) {
+            older.wake.notify_one();
         }
         self.outbox.clear();
         (self.events_waiting, self.answers_waiting) = (0, 0);
@@ -144,15 +153,20 @@ impl Session {
 
     /// Ends the connection from here: its task finds that it has no session any more, and closes the socket.
     pub fn hang_up(&mut self) {
-        if let Some(wake) = &self.attached {
+        if let Some(line) = &self.attached {
             self.ended = true;
-            wake.notify_one();
+            line.wake.notify_one();
         }
     }
 
     /// Whether the connection was ended from here.
     pub fn is_ended(&self) -> bool {
         self.ended
+    }
+
+    /// The line of the live socket.
+    pub fn line(&self) -> Option<&Line> {
+        self.attached.as_deref()
     }
 
     /// Since when nobody is attached.
@@ -174,8 +188,8 @@ impl Session {
     }
 
     fn wake(&self) {
-        if let Some(wake) = &self.attached {
-            wake.notify_one();
+        if let Some(line) = &self.attached {
+            line.wake.notify_one();
         }
     }
 
@@ -328,7 +342,7 @@ mod tests {
             reasons: vec![],
         };
         let mut session = Session::new(me, true, Seq(10), NOW, LAG_EVENTS);
-        let connection = session.attach(Arc::new(Notify::new()));
+        let connection = session.attach(Arc::default());
         (session, connection)
     }
 
@@ -358,7 +372,7 @@ mod tests {
         push(&mut session, 19, NOW);
         assert!(session.can_resume(Seq(12)));
         assert!(!session.can_resume(Seq(13)), "a place that was never sent is not this session's");
-        session.attach(Arc::new(Notify::new()));
+        session.attach(Arc::default());
         session.replay(Seq(12));
         assert_eq!(texts(&mut session), ["15 after 12", "19 after 15"]);
     }
@@ -426,7 +440,7 @@ mod tests {
     #[test]
     fn a_newer_connection_takes_over() {
         let (mut session, first) = session();
-        let second = session.attach(Arc::new(Notify::new()));
+        let second = session.attach(Arc::default());
         assert!(!session.is_attached_to(first));
         assert!(!session.detach(first, NOW));
         assert!(session.is_attached_to(second));

@@ -142,13 +142,16 @@ impl Connection {
         let mut warned = false;
         loop {
             tokio::select! {
-                () = attached.wake.notified() => match self.site.hub.next(attached) {
+                () = attached.line.wake.notified() => match self.site.hub.next(attached) {
                     Next::Ended => return Some(REPLACED),
-                    Next::Write(texts) => for text in texts {
-                        if self.write(writer, Message::text(&*text)).await.is_err() {
-                            return None;
+                    Next::Write { texts, upto } => {
+                        for text in texts {
+                            if self.write(writer, Message::text(&*text)).await.is_err() {
+                                return None;
+                            }
                         }
-                    },
+                        attached.line.written.send_replace(upto);
+                    }
                 },
                 frame = reader.next() => match frame {
                     Some(Ok(Message::Text(text))) => {

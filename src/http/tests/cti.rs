@@ -2,11 +2,12 @@
 
 use core::time::Duration;
 
+use futures_util::FutureExt;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::Server;
-use super::centre::{BOUNDS, EPOCH, NOW};
+use super::centre::{BOUNDS, EPOCH, MemoryCentre, NOW};
 use crate::command::{Refusal, UserRole};
 use crate::event::{AgentState, Fact};
 use crate::http::cti::{Hub, NoSession};
@@ -134,6 +135,33 @@ fn sessions_of_everybody_are_bounded() {
         hub.attach(&person(n / limits::CTI_SESSIONS_PER_USER), false, None, NOW).unwrap();
     }
     assert_eq!(hub.attach(&person(BOUNDS.sessions), false, None, NOW).unwrap_err(), NoSession::Full);
+}
+
+#[tokio::test]
+async fn an_offer_has_a_head_start_on_the_phone_and_a_slow_socket_ends_it() {
+    let centre = MemoryCentre::new();
+    let me = Me {
+        user: "agent".into(),
+        display: String::new(),
+        role: UserRole::Agent,
+        language: None,
+        account: None,
+        reasons: Vec::new(),
+    };
+    let attached = centre.hub.attach(&me, false, None, NOW).unwrap();
+    centre.hub.subscribe(&attached, "s", &["agent:me".to_owned()]);
+    centre.offer(1);
+    let (agents, seq) = ([me.user.clone()], centre.hub.look(Desk::seq));
+    let mut ring = Box::pin(centre.hub.head_start(&agents, seq));
+    assert!((&mut ring).now_or_never().is_none(), "the socket has not taken the offer yet");
+    attached.line.written.send_replace(seq);
+    assert!(ring.now_or_never().is_some());
+    centre.offer(2);
+    let seq = centre.hub.look(Desk::seq);
+    centre.hub.head_start(&agents, seq).await;
+    assert!(*attached.line.written.borrow() < seq, "nobody wrote, and the phone rings all the same");
+    let nobody = ["stranger".into()];
+    assert!(centre.hub.head_start(&nobody, seq).now_or_never().is_some(), "no desktop, no delay");
 }
 
 #[tokio::test]
