@@ -20,8 +20,8 @@ use crate::sip::{Message, Name, Scheme};
 use crate::time::Time;
 
 use super::call::{AfterDial, Call, Stage};
+use super::dial::{Dial, DialTo};
 use super::input::StoreHealth;
-use super::legs::{Dial, DialTo};
 use super::request::{Asker, Query};
 use super::timer::Timer;
 use super::{ACCEPT_TIMEOUT, Switch};

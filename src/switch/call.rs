@@ -13,8 +13,8 @@ use crate::ivr::Machine;
 use crate::media::RoomId;
 use crate::time::Time;
 
+use super::dial::DialTo;
 use super::edition::Edition;
-use super::legs::DialTo;
 use super::ports::EngineId;
 
 /// One call while it lives.

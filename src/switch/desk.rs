@@ -17,8 +17,8 @@ use crate::time::Time;
 
 use super::arrival::Who;
 use super::call::{Call, Stage};
+use super::dial::DialTo;
 use super::input::CommandId;
-use super::legs::DialTo;
 use super::roster::Roster;
 use super::talk::Destination;
 use super::timer::Timer;

@@ -21,6 +21,7 @@
 mod arrival;
 mod call;
 mod desk;
+mod dial;
 mod edition;
 mod effect;
 mod input;
@@ -30,7 +31,9 @@ mod record;
 mod request;
 mod rescue;
 mod roster;
+mod signals;
 mod snapshot;
+mod sound;
 mod talk;
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ use crate::sip::event::{Referral, SessionId};
 
 use super::Switch;
 use super::call::{AfterDial, Call, Held, Stage};
-use super::legs::{Dial, DialTo};
+use super::dial::{Dial, DialTo};
 
 /// Where a transfer or a dial leads.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -17,7 +17,7 @@ use crate::plan::queue::OverflowWhen;
 
 use super::Switch;
 use super::call::{AfterDial, Call, Stage, Words};
-use super::legs::{Dial, DialTo};
+use super::dial::{Dial, DialTo};
 use super::record::MESSAGE_SILENCE;
 use super::timer::Timer;
 use crate::time::Time;

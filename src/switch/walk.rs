@@ -16,7 +16,7 @@ use crate::media::{MediaCommand, PortChange, Repeat};
 use crate::plan::model::Dialer;
 
 use super::call::{AfterDial, Call, Stage};
-use super::legs::Dial;
+use super::dial::Dial;
 use super::request::{Asker, Query, Reply, RequestId, query_of};
 use super::talk::Destination;
 use super::timer::Timer;
