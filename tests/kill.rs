@@ -2,7 +2,10 @@
 //!
 //! Each test runs this very binary again as the victim, told by an environment variable to be it. The victim writes
 //! to a real directory and says on stderr what is durable; the parent kills it after a number of lines that differs
-//! by round, then opens the store itself and compares.
+//! by round, then opens the store itself and compares. [`centre`] does the same to a whole centre under calls.
+
+#[path = "kill/centre.rs"]
+mod centre;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
