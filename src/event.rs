@@ -128,7 +128,7 @@ pub enum OfferOutcome {
     Withdrawn,
 }
 
-/// How a call left a queue; the four exits of `metrics.md` E.
+/// How a call left a queue: four exits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum QueueExit {
@@ -139,7 +139,7 @@ pub enum QueueExit {
     Failed,
 }
 
-/// What media statistics remain of a leg (RFC 3550 terms; MOS by the E-model of `metrics.md` E).
+/// What media statistics remain of a leg (RFC 3550 terms; MOS by the E-model of ITU-T G.107).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MediaStats {
     pub packets_received: u64,

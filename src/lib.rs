@@ -12,6 +12,7 @@ pub mod finding;
 pub mod ids;
 pub mod limits;
 pub mod number;
+pub mod strategy;
 pub mod tier;
 pub mod time;
 

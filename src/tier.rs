@@ -1,4 +1,4 @@
-//! How much a customer's business counts: what the CRM's record says and the queues weigh (D14).
+//! How much a customer's business counts: what the CRM's record says and the queues weigh.
 
 use core::str::FromStr;
 

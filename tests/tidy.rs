@@ -15,6 +15,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("cause", &[]),
     ("codec", &[]),
     ("tier", &[]),
+    ("strategy", &[]),
     ("event", &["cause", "ids", "limits", "time"]),
     ("command", &["event", "ids"]),
     // L1
@@ -183,7 +184,9 @@ fn nothing_is_left_half_done() {
 
 fn expand(name: &'static str) -> Vec<&'static str> {
     match name {
-        L0 => vec!["time", "ids", "number", "cause", "codec", "tier", "limits", "finding", "event", "command"],
+        L0 => {
+            vec!["time", "ids", "number", "cause", "codec", "tier", "strategy", "limits", "finding", "event", "command"]
+        }
         L1 => vec!["sip", "sdp", "rtp", "audio"],
         L2 => vec!["media", "dialplan", "plan", "ivr", "acd", "crm", "call"],
         room => vec![room],

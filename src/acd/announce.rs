@@ -1,4 +1,4 @@
-//! What a caller is told while waiting (D9, D10): position and wait, only when they have changed for the better, or
+//! What a caller is told while waiting: position and wait, only when they have changed for the better, or
 //! so much for the worse that silence would deceive.
 
 use super::distributor::Acd;

@@ -1,4 +1,4 @@
-//! Why this agent, and why not that one (X4): a decision kept with all that decided it, in less than 2 KiB.
+//! Why this agent, and why not that one: a decision kept with all that decided it, in less than 2 KiB.
 //!
 //! An [`Explanation`] holds the verdict on each agent of the roster, the scores of the eligible ones and the best of
 //! the rival calls. [`Explanation::choice`] evaluates them again and must name the very agents that were offered.

@@ -1,4 +1,4 @@
-//! Calls coming into queues and leaving them: entry, overflow (D7), abandonment, short-abandon resume (D15).
+//! Calls coming into queues and leaving them: entry, overflow, abandonment, short-abandon resume.
 
 use super::distributor::{Acd, Owner};
 use super::output::{Left, Output, OverflowWhy, Refusal, Withdrawn};

@@ -1,4 +1,4 @@
-//! What must always hold (X11). Checked after every step in tests and simulation, now and then in production, where
+//! What must always hold. Checked after every step in tests and simulation, now and then in production, where
 //! the number of violations is exported and must be zero.
 
 use crate::ids::{AgentName, CallId, QueueName};

@@ -1,4 +1,4 @@
-//! Decisions (D1): an agent who becomes free looks at all waiting calls, a call looks at all idle agents.
+//! Decisions: an agent who becomes free looks at all waiting calls, a call looks at all idle agents.
 //!
 //! Both meet in [`Acd::offer`], which judges every agent for one call, lets the fit and the strategy rank the
 //! eligible, reserves the best, and keeps the explanation.
@@ -208,7 +208,7 @@ impl Acd {
         Some(format!("{} {verdict}{missing}.", agent.entry.name))
     }
 
-    /// Why an agent has no call: own state first, then what every waiting call of the agent's queues wants (X15).
+    /// Why an agent has no call: own state first, then what every waiting call of the agent's queues wants.
     pub fn why_idle(&self, now: Time, agent: &AgentName) -> Vec<String> {
         let Some(known) = self.agents.get(agent) else { return vec![format!("{agent} is not on the roster.")] };
         if let Some(verdict) = own_verdict(known, now) {

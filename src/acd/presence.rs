@@ -1,4 +1,4 @@
-//! Agents: the roster, signing in and out, ready and not ready, links, phones, live legs, wrap-up (D11, D18).
+//! Agents: the roster, signing in and out, ready and not ready, links, phones, live legs, wrap-up.
 
 use core::time::Duration;
 use std::sync::Arc;

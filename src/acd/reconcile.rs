@@ -1,4 +1,4 @@
-//! Nothing can stick (D18): facts from the switch against what is derived from them, and the mending of any gap.
+//! Nothing can stick: facts from the switch against what is derived from them, and the mending of any gap.
 
 use std::collections::{BTreeMap, BTreeSet};
 

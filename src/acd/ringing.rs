@@ -1,4 +1,4 @@
-//! Offers: a reservation is a lease with a deadline, one answer wins, a failed one goes to the next agent (D17).
+//! Offers: a reservation is a lease with a deadline, one answer wins, a failed one goes to the next agent.
 //!
 //! ```text
 //! waiting ── offer ──▶ ringing ── answered ─────────────▶ left the queue, agent talks

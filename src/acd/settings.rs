@@ -119,7 +119,7 @@ pub enum Membership {
     Assigned,
 }
 
-/// One step of an expanding ring (D6). The clock is the call's own and is kept when it comes back.
+/// One step of an expanding ring. The clock is the call's own and is kept when it comes back.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
     /// `None`: every member.
@@ -205,7 +205,7 @@ impl Default for BackOff {
     }
 }
 
-/// When a call may not, or may no longer, wait here (D7). `None`: the rule is off.
+/// When a call may not, or may no longer, wait here. `None`: the rule is off.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overflow {
     /// Waited this long in this queue.
@@ -231,7 +231,7 @@ pub enum Action {
     HangUp,
 }
 
-/// What follows a call for the agent (D11).
+/// What follows a call for the agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WrapUpRule {
     /// How long; zero: no wrap-up. At its end the wrap-up is closed by the system, with or without a code.
@@ -245,7 +245,7 @@ pub struct WrapUpRule {
     pub extensions: u32,
 }
 
-/// When a caller hears the position and the wait (D10). The first after `first`, then at most every `every`.
+/// When a caller hears the position and the wait. The first after `first`, then at most every `every`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AnnounceRule {
     pub position: bool,

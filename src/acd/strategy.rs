@@ -1,42 +1,14 @@
-//! How one of several able agents is chosen (D2): ten strategies, each a pure function from facts to a rank.
+//! How one of several able agents is chosen: ten strategies, each a pure function from facts to a rank.
 //!
 //! A strategy never looks at the house: it gets [`Facts`] about one candidate and a seeded stream, and answers a rank;
 //! the lowest rank is offered the call. That is why a decision can be explained and evaluated again.
 
 use core::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::ids::IdSource;
 use crate::limits;
+pub use crate::strategy::Strategy;
 use crate::time::Time;
-
-/// Which able agent rings.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Strategy {
-    /// Ready for the longest time.
-    #[default]
-    LongestIdle,
-    /// The next one after the last, in the queue's order.
-    RoundRobin,
-    /// Fewest calls answered.
-    FewestCalls,
-    /// Least time talked.
-    LeastTalk,
-    /// Each with the same chance.
-    Random,
-    /// All at once; the first to answer wins.
-    RingAll,
-    /// The first in the queue's order who is free.
-    TopDown,
-    /// The first, then one more every few seconds while the others ring on.
-    RingProgressively,
-    /// Each with a chance in proportion to the agent's weight.
-    WeightedRandom,
-    /// The lowest occupancy of late.
-    LeastOccupied,
-}
 
 /// What a strategy may know about one candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,19 +35,6 @@ pub struct Turn {
 }
 
 impl Strategy {
-    pub const ALL: [Strategy; 10] = [
-        Strategy::LongestIdle,
-        Strategy::RoundRobin,
-        Strategy::FewestCalls,
-        Strategy::LeastTalk,
-        Strategy::Random,
-        Strategy::RingAll,
-        Strategy::TopDown,
-        Strategy::RingProgressively,
-        Strategy::WeightedRandom,
-        Strategy::LeastOccupied,
-    ];
-
     /// How many agents ring at once, to begin with.
     pub fn width(self) -> usize {
         if self == Strategy::RingAll { limits::ACD_RINGING } else { 1 }
@@ -154,7 +113,7 @@ mod tests {
 
     #[test]
     fn only_ring_all_rings_many_at_once() {
-        for strategy in Strategy::ALL {
+        for (_, strategy) in Strategy::ALL {
             assert_eq!(strategy.width() > 1, strategy == Strategy::RingAll, "{strategy:?}");
         }
         assert_eq!(Strategy::RingAll.width(), limits::ACD_RINGING);
@@ -206,7 +165,7 @@ mod tests {
             which in 0usize..10, seed: u64, idle in 0u64..1_000_000, position in 0u32..100, calls: u32,
             talk in 0u64..1_000_000, occupancy_ppm in 0u32..1_000_000, weight in 0u8..20, last in 0u32..200,
         ) {
-            let strategy = Strategy::ALL[which];
+            let (_, strategy) = Strategy::ALL[which];
             let (idle_since, talk) = (Time::from_millis(idle), Duration::from_millis(talk));
             let facts = Facts { idle_since, position, calls, talk, occupancy_ppm, weight };
             let turn = Turn { last: Some(last), positions: 100 };

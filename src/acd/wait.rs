@@ -185,7 +185,7 @@ mod tests {
         WaitModel { ahead, agents: 20.0, handle_time: three_minutes, patience: three_minutes }
     }
 
-    /// metrics.md AL3: n = 20, AHT 180 s, patience 180 s.
+    /// n = 20, AHT 180 s, patience 180 s.
     #[test]
     fn the_published_vectors_hold() {
         let vectors = [

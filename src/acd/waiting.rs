@@ -182,7 +182,7 @@ pub(super) fn effective_priority(rule: &Priority, points: i32, age: Duration) ->
     grown.min(i64::from(rule.cap).saturating_mul(1_000).max(base))
 }
 
-/// Callers who hung up, and the clocks they may have back (D15). A place is regained once: who hangs up again after
+/// Callers who hung up, and the clocks they may have back. A place is regained once: who hangs up again after
 /// that begins anew.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Resumes {

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use super::load::ReadDialplans;
 use crate::acd::{
     Action, AnnounceRule, BackOff, Expression, Fit, Membership, Overflow, Priority, QueueSettings, Settings,
-    SettingsFault, Step, Strategy as AcdStrategy, TierPoints, WrapUpRule,
+    SettingsFault, Step, TierPoints, WrapUpRule,
 };
 use crate::dialplan::{self, Book, Names, PromptCatalogue, SkillsFault};
 use crate::finding::{Finding, Source};
 use crate::ids::SkillName;
-use crate::plan::queue::{OverflowTo, OverflowWhen, Queue, SkillExpression, SkillFit, Strategy, WrapUp};
+use crate::plan::queue::{OverflowTo, OverflowWhen, Queue, SkillExpression, SkillFit, WrapUp};
 use crate::plan::{Places, Plan};
 
 /// Reads a folder of dialplans into a book; `catalogue` knows how prompts are kept.
@@ -95,7 +95,7 @@ fn one_queue(plan: &Plan, queue: &Queue, source: &Source, findings: &mut Vec<Fin
             members => Membership::Listed(members.to_vec()),
         },
         steps: steps(queue, source, findings),
-        strategy: strategy(queue.strategy),
+        strategy: queue.strategy,
         fit: match queue.skill_fit {
             SkillFit::Best => Fit::Best,
             SkillFit::Disregard => Fit::Disregard,
@@ -202,21 +202,6 @@ fn overflow(queue: &Queue) -> Overflow {
         }
     }
     rules
-}
-
-fn strategy(strategy: Strategy) -> AcdStrategy {
-    match strategy {
-        Strategy::LongestIdle => AcdStrategy::LongestIdle,
-        Strategy::RoundRobin => AcdStrategy::RoundRobin,
-        Strategy::FewestCalls => AcdStrategy::FewestCalls,
-        Strategy::LeastTalk => AcdStrategy::LeastTalk,
-        Strategy::Random => AcdStrategy::Random,
-        Strategy::RingAll => AcdStrategy::RingAll,
-        Strategy::TopDown => AcdStrategy::TopDown,
-        Strategy::RingProgressively => AcdStrategy::RingProgressively,
-        Strategy::WeightedRandom => AcdStrategy::WeightedRandom,
-        Strategy::LeastOccupied => AcdStrategy::LeastOccupied,
-    }
 }
 
 /// Where a fault of the ACD's stands; `None` for those that the plan's own check tells.

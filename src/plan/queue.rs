@@ -9,6 +9,7 @@ use super::hours::Zone;
 use super::model::{Label, Seconds};
 use crate::ids::{AgentName, HoursName, PromptName, QueueName};
 use crate::number::Number;
+use crate::strategy::Strategy;
 
 /// `[queue.NAME]`
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -139,23 +140,6 @@ pub enum OverflowTo {
     HangUp,
 }
 
-/// Agent selection (`features.md` D2).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Strategy {
-    #[default]
-    LongestIdle,
-    RoundRobin,
-    FewestCalls,
-    LeastTalk,
-    Random,
-    RingAll,
-    TopDown,
-    RingProgressively,
-    WeightedRandom,
-    LeastOccupied,
-}
-
 /// Whether the level of skill decides before the strategy does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -190,21 +174,6 @@ pub enum Record {
     Never,
     /// Recorded or not taken: a failing recording ends the call.
     Required,
-}
-
-impl Strategy {
-    pub const ALL: [(&'static str, Strategy); 10] = [
-        ("longest_idle", Strategy::LongestIdle),
-        ("round_robin", Strategy::RoundRobin),
-        ("fewest_calls", Strategy::FewestCalls),
-        ("least_talk", Strategy::LeastTalk),
-        ("random", Strategy::Random),
-        ("ring_all", Strategy::RingAll),
-        ("top_down", Strategy::TopDown),
-        ("ring_progressively", Strategy::RingProgressively),
-        ("weighted_random", Strategy::WeightedRandom),
-        ("least_occupied", Strategy::LeastOccupied),
-    ];
 }
 
 impl SkillFit {

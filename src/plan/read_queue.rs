@@ -7,11 +7,12 @@ use super::hours::{Hours, Zone};
 use super::keys::Table;
 use super::model::{Label, Seconds};
 use super::queue::{
-    Announcements, Overflow, OverflowTo, OverflowWhen, Queue, Record, SkillExpression, SkillFit, Step, Strategy, WrapUp,
+    Announcements, Overflow, OverflowTo, OverflowWhen, Queue, Record, SkillExpression, SkillFit, Step, WrapUp,
 };
 use super::read_hours::zone;
 use crate::ids::{AgentName, HoursName, PromptName, QueueName};
 use crate::number::{Home, Number};
+use crate::strategy::Strategy;
 
 pub(super) fn read_queues(
     top: &Table<'_>,

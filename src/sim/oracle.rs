@@ -292,8 +292,7 @@ impl Oracle {
         }
     }
 
-    /// `decisions.md` 4: a caller is not answered before the record of the call is on disk. `decisions.md` 13 is above
-    /// it: an emergency call does not wait for a disk.
+    /// A caller is not answered before the record of the call is on disk. Only an emergency call waits for no disk.
     fn on_ok(&mut self, message: &Message) {
         let to_invite = message.cseq().is_ok_and(|cseq| cseq.method == Method::Invite);
         let Some(call) = message.call_id().ok().filter(|_| to_invite).and_then(|id| self.call_of(id)) else { return };
@@ -303,7 +302,7 @@ impl Oracle {
         }
     }
 
-    /// `decisions.md` 24: the offer stands before the INVITE.
+    /// The offer stands before the INVITE.
     fn on_offer_invite(&mut self, call: &str) {
         let offered = self.offered.values().any(|offered| offered.to_string() == call.trim());
         let told = self.open.iter().any(|(id, open)| id.to_string() == call.trim() && !open.offers.is_empty());

@@ -62,7 +62,7 @@ pub struct Invitation {
     pub source: Source,
     /// The INVITE itself: Request-URI, From, P-Asserted-Identity and whatever else the switch reads.
     pub request: Message,
-    /// The account whose binding lives on the flow that the INVITE came over (`decisions.md` 12, first rule).
+    /// The account whose binding lives on the flow that the INVITE came over.
     pub account: Option<AccountName>,
     /// The trunk whose line token stands in the Request-URI (second rule).
     pub line: Option<TrunkName>,

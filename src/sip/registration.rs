@@ -33,7 +33,7 @@ pub struct RegistrationSettings {
 pub struct Registration {
     trunk: TrunkName,
     settings: RegistrationSettings,
-    /// In the Contact, so that a call from the trunk names its line (`decisions.md` 12).
+    /// In the Contact, so that a call from the trunk names its line.
     line: String,
     call_id: String,
     tag: String,

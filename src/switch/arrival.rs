@@ -1,6 +1,6 @@
 //! A call comes in: who is calling, may it come now, and where does it go.
 //!
-//! The order is that of `decisions.md` 12 and 13: registered flow, line token, trunk address, digest; then limits;
+//! The order is: registered flow, line token, trunk address, digest; then limits;
 //! then the called number. Every refusal leaves from here, before a call exists: what is refused has no record.
 
 use core::time::Duration;

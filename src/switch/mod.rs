@@ -219,8 +219,8 @@ impl Switch {
     pub fn handle(&mut self, now: Time, input: Input) {
         self.now = self.now.max(now);
         self.at_work = None;
-        // A defect is caught here: the call at work is cleared, derived state is rebuilt from live legs
-        // (decisions.md 5). In simulation it is passed on.
+        // A defect is caught here: the call at work is cleared, derived state is rebuilt from live legs. In simulation
+        // it is passed on.
         let step = catch_unwind(AssertUnwindSafe(|| {
             self.on_input(input);
             self.settle();

@@ -1,7 +1,7 @@
 //! Recordings and voicemail: what is kept of what was said.
 //!
 //! A conversation with an agent is one stereo file, caller left, agents right, from the first agent's answer to the
-//! end, through hold and transfer (`decisions.md` 22). A failed recording never ends a call, unless its queue says
+//! end, through hold and transfer. A failed recording never ends a call, unless its queue says
 //! that recording is required.
 
 use core::time::Duration;

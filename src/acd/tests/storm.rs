@@ -52,7 +52,7 @@ fn settings(which: u32) -> Settings {
         extensions: 2,
     };
     let mut sales = QueueSettings::named("sales");
-    sales.strategy = Strategy::ALL[usize::try_from(which % 10).unwrap()];
+    (_, sales.strategy) = Strategy::ALL[usize::try_from(which % 10).unwrap()];
     sales.members = Membership::Assigned;
     sales.no_answer_limit = 2;
     sales.overflow.nobody_signed_in = Some(Action::Queue("q".into()));

@@ -471,7 +471,7 @@ export type Queue = {
   waiting: number;
 };
 
-/** How a call left a queue; the four exits of `metrics.md` E. */
+/** How a call left a queue: four exits. */
 export type QueueExit = "answered" | "abandoned" | "moved" | "failed";
 
 /** A queue and who waits in it, longest first. */

@@ -1,6 +1,6 @@
 // The entities and frames of cti.v1, as the switch serves them.
 //
-// Entities come whole, each with a revision; snapshots and events carry the same shapes (docs: desktop.md §5).
+// Entities come whole, each with a revision; snapshots and events carry the same shapes.
 // Unknown fields and kinds are ignored.
 
 /** A moment: RFC 3339 in UTC with milliseconds. */
