@@ -10,13 +10,12 @@ setup: ## install what building and testing need
 
 web: ## build the pages that the binary serves
 	@scripts/setup.sh build
-	@if [ -f web/package.json ]; then npm --prefix web run build --silent; fi
+	@npm --prefix web run build --silent
 
 build: web ## the binary: target/release/strowger
 	@cargo build --release
 
 test: setup ## every check and test, those with real clients included
-	@if [ -f web/package.json ]; then npm --prefix web run build --silent; fi
 	@scripts/test.sh
 
 lint: ## format and clippy alone

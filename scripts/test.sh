@@ -40,6 +40,7 @@ if [ $# != 0 ]; then
   step "tests" cargo test --quiet "$@"
   count
 else
+  step "build of the page" npm --prefix web run build --silent
   step "format" cargo fmt --all --check
   step "lint" cargo clippy --quiet --all-targets -- -D warnings
   if step "build of the tests" cargo test --quiet --no-run --lib --bins "${suites[@]/#/--test=}"; then

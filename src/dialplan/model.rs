@@ -533,6 +533,8 @@ pub struct Queue {
     pub priority: Option<Expr>,
     /// A skill expression wanted beside the queue's own, as `acd` reads it.
     pub skills: Option<Arc<str>>,
+    /// The name of the agent the caller is for, as long as that agent is signed in and the queue waits for one.
+    pub prefer: Option<Expr>,
     /// What travels to the agent's screen with the offer: label and value.
     pub attach: Vec<(Arc<str>, Expr)>,
     pub max_wait: Duration,

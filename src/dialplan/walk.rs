@@ -68,7 +68,7 @@ impl State {
                 }
             }
             Action::Queue(queue) => {
-                queue.priority.iter().for_each(&mut *visit);
+                queue.priority.iter().chain(&queue.prefer).for_each(&mut *visit);
                 queue.attach.iter().for_each(|(_, expr)| visit(expr));
             }
             Action::Dial(dial) => {

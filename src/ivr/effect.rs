@@ -33,6 +33,8 @@ pub enum IvrEffect {
         priority: i32,
         /// A skill expression wanted beside the queue's own.
         skills: Option<Arc<str>>,
+        /// The agent the caller is for.
+        prefer: Option<Arc<str>>,
         /// Label and value for the agent's screen.
         attach: Vec<(Arc<str>, String)>,
     },

@@ -511,7 +511,7 @@ fn what_was_verified_of_one_customer_says_nothing_of_another() {
 
 // -- handing on ------------------------------------------------------------------------------------------------------
 
-const QUEUE: &str = "start = \"q\"\n[vars]\nn = 7\n[state.q]\nqueue = \"service\"\npriority = \"n * 1000\"\nskills = \"english >= 2\"\nattach = { n = \"n\" }\nmax_wait_s = 60\nkeys = { 1 = \"k\" }\ntimeout = \"t\"\nfailed = \"f\"\nfull = \"full\"\nclosed = \"closed\"\nno_agents = \"nobody\"\n[state.k]\nhangup = true\n[state.t]\nhangup = \"bye\"\n[state.f]\nhangup = \"bye\"\n[state.full]\nhangup = \"bye\"\n[state.closed]\nhangup = \"bye\"\n[state.nobody]\nhangup = \"bye\"\n";
+const QUEUE: &str = "start = \"q\"\n[vars]\nn = 7\nof = { type = \"text\", value = \"li\" }\n[state.q]\nqueue = \"service\"\npriority = \"n * 1000\"\nskills = \"english >= 2\"\nprefer = \"of\"\nattach = { n = \"n\" }\nmax_wait_s = 60\nkeys = { 1 = \"k\" }\ntimeout = \"t\"\nfailed = \"f\"\nfull = \"full\"\nclosed = \"closed\"\nno_agents = \"nobody\"\n[state.k]\nhangup = true\n[state.t]\nhangup = \"bye\"\n[state.f]\nhangup = \"bye\"\n[state.full]\nhangup = \"bye\"\n[state.closed]\nhangup = \"bye\"\n[state.nobody]\nhangup = \"bye\"\n";
 
 #[test]
 fn a_caller_queues_with_priority_skills_and_what_the_agent_is_to_see() {
@@ -520,6 +520,7 @@ fn a_caller_queues_with_priority_skills_and_what_the_agent_is_to_see() {
         queue: QueueName::new("service"),
         priority: 1_000,
         skills: Some(Arc::from("english >= 2")),
+        prefer: Some(Arc::from("li")),
         attach: vec![(Arc::from("n"), "7".to_string())],
     };
     assert!(call.wants(&queue), "points are bounded");

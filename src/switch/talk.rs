@@ -15,6 +15,7 @@ use crate::sip::event::{Referral, SessionId};
 use super::Switch;
 use super::call::{AfterDial, Call, Held, Stage};
 use super::dial::{Dial, DialTo};
+use super::waiting::Wishes;
 
 /// Where a transfer or a dial leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -253,7 +254,7 @@ impl Switch {
                 }
                 Destination::Queue(queue) => {
                     switch.finish_referral(call, leg);
-                    switch.enter_queue(call, &queue, 0, None);
+                    switch.enter_queue(call, &queue, Wishes::default());
                 }
             }
         });
@@ -268,7 +269,7 @@ impl Switch {
         self.drop_leg(call, by, Cause::new(What::Transferred, Party::Agent));
         match to {
             Destination::Dial(to) => self.dial(call, Dial { to, caller_id: None, ring: None, then }),
-            Destination::Queue(queue) => self.enter_queue(call, &queue, 0, None),
+            Destination::Queue(queue) => self.enter_queue(call, &queue, Wishes::default()),
         }
     }
 

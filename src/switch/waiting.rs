@@ -22,19 +22,31 @@ use super::record::MESSAGE_SILENCE;
 use super::timer::Timer;
 use crate::time::Time;
 
+/// What a dialplan asks of a queue for one call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wishes {
+    /// Points beside the tier's and the queue's own.
+    pub points: i32,
+    /// A skill expression beside the queue's own.
+    pub skills: Option<Arc<str>>,
+    /// Who is to take it, as long as that agent is there and the queue waits for one.
+    pub agent: Option<AgentName>,
+}
+
 impl Switch {
     // -- entering and leaving ----------------------------------------------------------------------------------------
 
     /// Puts the caller into a queue. The clock of an earlier stay is kept: nobody loses the place to a menu.
-    pub(super) fn enter_queue(&mut self, call: &mut Call, queue: &QueueName, points: i32, requires: Option<&str>) {
+    pub(super) fn enter_queue(&mut self, call: &mut Call, queue: &QueueName, wishes: Wishes) {
         let caller = call.caller;
         self.let_hear(call, caller, &[]);
         let entry = CallEntry {
             caller: (!call.from.number.is_empty()).then(|| Arc::from(call.from.number.as_str())),
             clock: call.queue_clock,
             tier: call.card.tier.parse().ok(),
-            points,
-            requires: requires.and_then(|text| Expression::parse(text).ok()),
+            points: wishes.points,
+            requires: wishes.skills.and_then(|text| Expression::parse(&text).ok()),
+            preferred: wishes.agent,
             language: Some(call.language.clone()),
             ..CallEntry::new(call.id, queue.clone())
         };
@@ -127,7 +139,7 @@ impl Switch {
         if call.caller_leg().is_none() {
             return self.clear_call(call, cause);
         }
-        self.enter_queue(call, queue, 0, None);
+        self.enter_queue(call, queue, Wishes::default());
     }
 
     /// The call leaves its queue for good because it ends.

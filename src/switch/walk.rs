@@ -10,7 +10,7 @@ use crate::cause::{Cause, Party, What};
 use crate::dialplan::facts::{CallFacts, QueueFacts};
 use crate::dialplan::value::Date;
 use crate::event::Fact;
-use crate::ids::{CallId, DialplanName, HoursName, Language, PromptName, QueueName};
+use crate::ids::{AgentName, CallId, DialplanName, HoursName, Language, PromptName, QueueName};
 use crate::ivr::{Answer, IvrEffect, IvrInput, LocalTime, Machine, Opening, World};
 use crate::media::{MediaCommand, PortChange, Repeat};
 use crate::plan::model::Dialer;
@@ -20,6 +20,7 @@ use super::dial::Dial;
 use super::request::{Asker, Query, Reply, RequestId, query_of};
 use super::talk::Destination;
 use super::timer::Timer;
+use super::waiting::Wishes;
 use super::{Edition, Effect, Switch};
 use crate::sip::endpoint::{Hop, Resolve};
 use crate::time::Time;
@@ -95,14 +96,15 @@ impl Switch {
             IvrEffect::Ask { ticket, question, deadline } => {
                 self.ask(Asker::Ivr(call.id, ticket), query_of(question), deadline);
             }
-            IvrEffect::Queue { queue, priority, skills, attach } => {
+            IvrEffect::Queue { queue, priority, skills, prefer, attach } => {
                 let at = self.now;
                 call.answers.extend(attach.into_iter().map(|(name, value)| crate::event::IvrAnswer {
                     at,
                     name: name.to_string(),
                     value,
                 }));
-                self.enter_queue(call, &queue, priority, skills.as_deref());
+                let wishes = Wishes { points: priority, skills, agent: prefer.as_deref().map(AgentName::new) };
+                self.enter_queue(call, &queue, wishes);
             }
             IvrEffect::LeaveQueue => self.leave_queue_by_dialplan(call),
             IvrEffect::Dial { to, caller_id, ring } => {
@@ -111,7 +113,7 @@ impl Switch {
                     Some(Destination::Dial(to)) => {
                         self.dial(call, Dial { to, caller_id, ring: Some(ring), then: AfterDial::Ivr });
                     }
-                    Some(Destination::Queue(queue)) => self.enter_queue(call, &queue, 0, None),
+                    Some(Destination::Queue(queue)) => self.enter_queue(call, &queue, Wishes::default()),
                     None => {
                         let cause = Cause::with_status(What::NotFound, Party::Plan, 404);
                         self.dial_failed(call, AfterDial::Ivr, cause);

@@ -223,11 +223,9 @@ impl<'r> StateReader<'r, '_, '_> {
 
     pub fn queue(&mut self, value: Item<'r>) -> Option<Action> {
         let name = text(value, "queue", self.findings);
-        let priority = match self.table.take("priority") {
-            Some(item) => Some(self.expr("priority", item, &[Type::Number])?),
-            None => None,
-        };
+        let priority = self.table.take("priority").map(|item| self.expr("priority", item, &[Type::Number]));
         let skills = self.table.text("skills", self.findings).map(|skills| Arc::from(skills.text));
+        let prefer = self.table.take("prefer").map(|item| self.expr("prefer", item, &[Type::Text]));
         let attach = self.labelled("attach");
         let max_wait = self.table.seconds("max_wait_s", 600, 1..=86_400, self.findings);
         let keys = self.keys();
@@ -238,8 +236,10 @@ impl<'r> StateReader<'r, '_, '_> {
         let no_agents = self.edge_or("no_agents", failed);
         Some(Action::Queue(Box::new(Queue {
             queue: QueueName::new(name?.text),
-            priority,
+            // One that is wrong was told; the state then is none.
+            priority: priority.map_or(Some(None), |expr| expr.map(Some))?,
             skills,
+            prefer: prefer.map_or(Some(None), |expr| expr.map(Some))?,
             attach: attach?,
             max_wait,
             keys,

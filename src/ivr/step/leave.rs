@@ -1,5 +1,7 @@
 //! Steps that hand the caller on: queue, dial, voicemail. Secrets are forgotten before any of them.
 
+use std::sync::Arc;
+
 use crate::dialplan::model::{Action, Destination, Dial, EdgeLabel, Queue, Voicemail};
 use crate::dialplan::value::{Key, Value};
 
@@ -15,12 +17,14 @@ impl Machine {
             Value::Number(points) => i32::try_from(points.clamp(-1_000, 1_000)).unwrap_or(0),
             _ => 0,
         });
+        let prefer = queue.prefer.as_ref().map(|expr| text_of(&expr.value(vars, &facts)));
+        let prefer = prefer.filter(|agent| !agent.is_empty()).map(Arc::from);
         let attach =
             queue.attach.iter().map(|(label, expr)| (label.clone(), text_of(&expr.value(vars, &facts)))).collect();
         self.forget_secrets();
         self.waiting = Waiting::Queue { until: at.now + queue.max_wait };
         let (queue, skills) = (queue.queue.clone(), queue.skills.clone());
-        self.effects.push_back(IvrEffect::Queue { queue, priority, skills, attach });
+        self.effects.push_back(IvrEffect::Queue { queue, priority, skills, prefer, attach });
     }
 
     /// A key pressed while waiting: leaves the queue where the state has an edge for it.

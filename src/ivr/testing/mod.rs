@@ -519,9 +519,10 @@ impl<'a> Walk<'a> {
             }
             IvrEffect::StopPlay(_) | IvrEffect::LeaveQueue => self.pending = Pending::Nothing,
             IvrEffect::Ask { ticket, question, deadline } => self.ask(ticket, &question, deadline),
-            IvrEffect::Queue { queue, priority, skills, attach } => {
+            IvrEffect::Queue { queue, priority, skills, prefer, attach } => {
                 let skills = skills.map(|skills| format!(", skills {skills}")).unwrap_or_default();
-                self.note(Happening::Asked(format!("queue {queue}, priority {priority}{skills}")));
+                let prefer = prefer.map(|agent| format!(", for {agent}")).unwrap_or_default();
+                self.note(Happening::Asked(format!("queue {queue}, priority {priority}{skills}{prefer}")));
                 let attach = attach.into_iter().map(|(label, value)| (label, Arc::from(value))).collect();
                 let entered = End::Queue { queue, priority: Some(i64::from(priority)), attach };
                 self.pending = Pending::Queue { canned: self.canned_edge(), entered };

@@ -185,3 +185,48 @@ fn the_hours_of_a_number_reach_its_dialplan() {
         assert_eq!(queued == 1, open, "{weekdays}");
     }
 }
+
+/// Somebody calls wang's own number, and is answered by the queue.
+fn call_wang(house: &mut House, call: &str) {
+    house.invite(ALPHA, call, "13800138000", "95540");
+    let answer = house.final_response(ALPHA).unwrap();
+    assert_eq!(answer.status(), Some(200));
+    house.ack(ALPHA, &answer, 1);
+}
+
+const WANGS_NUMBER: &str = "[[number]]\nmatch = [\"95540\"]\ndialplan = \"wang\"\n";
+
+#[test]
+fn a_caller_for_one_agent_rings_there_first_whoever_has_been_idle_for_longer() {
+    let mut house = House::and(WANGS_NUMBER);
+    house.seat("li");
+    house.wait(Duration::from_secs(60));
+    house.seat("wang");
+    call_wang(&mut house, "one");
+    assert!(house.request(WANG, Method::Invite).is_some());
+    assert!(house.request(LI, Method::Invite).is_none());
+    house.assert_sound();
+}
+
+#[test]
+fn a_caller_for_a_busy_agent_waits_a_while_and_then_has_whoever_is_free() {
+    let mut house = House::and(WANGS_NUMBER);
+    house.seat("wang");
+    house.talk(ALPHA, "one", WANG);
+    house.seat("li");
+    call_wang(&mut house, "two");
+    house.wait(Duration::from_secs(19));
+    assert!(house.request(LI, Method::Invite).is_none(), "the call is left to wang for now");
+    house.wait(Duration::from_secs(2));
+    assert!(house.request(LI, Method::Invite).is_some());
+    house.assert_sound();
+}
+
+#[test]
+fn a_caller_for_an_agent_who_is_not_there_does_not_wait_for_one() {
+    let mut house = House::and(WANGS_NUMBER);
+    house.seat("li");
+    call_wang(&mut house, "one");
+    assert!(house.request(LI, Method::Invite).is_some());
+    house.assert_sound();
+}

@@ -69,6 +69,10 @@ const BY_HOURS: &str = "start = \"which\"\n[state.which]\nbranch = [{ if = \"cal
                         otherwise = \"end\"\n[state.wait]\nqueue = \"service\"\ntimeout = \"end\"\nfailed = \"end\"\n\
                         [state.end]\nhangup = true\n";
 
+/// Asks for one agent.
+const FOR_WANG: &str = "start = \"wait\"\n[state.wait]\nqueue = \"service\"\nprefer = '\"wang\"'\ntimeout = \"end\"\n\
+                        failed = \"end\"\n[state.end]\nhangup = true\n";
+
 /// A centre with two trunks, a queue, and the agents `li` at 1001 and `wang` at 1002.
 pub struct House {
     pub switch: Switch,
@@ -462,7 +466,8 @@ pub fn edition(plan: &str) -> Arc<Edition> {
     catalogue.insert(Language::new("en"), PromptName::new("welcome"), "Welcome");
     let mut sounds = Sounds::default();
     sounds.add_music(PromptName::new("music"), Arc::new(Clip::silence("music", Duration::from_secs(10))));
-    let texts = [Text::new("direct.toml", DIALPLAN), Text::new("hours.toml", BY_HOURS)];
+    let texts =
+        [Text::new("direct.toml", DIALPLAN), Text::new("hours.toml", BY_HOURS), Text::new("wang.toml", FOR_WANG)];
     let loaded = dialplan::load(&texts, &catalogue, &dialplan_names(&reading.draft));
     findings.extend(loaded.findings);
     let wrong: Vec<_> = findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
