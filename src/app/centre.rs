@@ -19,12 +19,12 @@ use crate::event::{Event, Fact, Seq};
 use crate::http::api::demo::DemoHints;
 use crate::http::auth::{Auth, SignOuts};
 use crate::http::centre::{Centre, Health as Wellness, LadderMessage, PlanNames, ReadFailed};
-use crate::http::cti::{Bounds, Hub};
+use crate::http::cti::{self, Hub};
 use crate::http::desk::{Desk, Start, StartAgent, plan as shown};
 use crate::http::routes;
 use crate::http::site::{Settings, Site};
 use crate::ids::{AgentName, CallId, Epoch, IdSource, SecretSource};
-use crate::net::{Bound, Net, NetEvent, NetHandle};
+use crate::net::{self, Bound, Net, NetEvent, NetHandle};
 use crate::number::Number;
 use crate::observe::ladder::{Direction, Ladders, Trace};
 use crate::observe::metrics::{Engine, Metrics, Network, Readings};
@@ -147,7 +147,7 @@ pub async fn start(
 
     let (switch, inbox) = switch_thread::inbox();
     let desk = Desk::new(desk_start(&store, &roster, &first, clock)?);
-    let bounds = Bounds {
+    let bounds = cti::Bounds {
         sessions: usize::try_from(plan.limits.websocket_sessions)?,
         lag_events: usize::try_from(plan.limits.websocket_lag_events)?,
     };
@@ -181,7 +181,11 @@ pub async fn start(
 
     let writer =
         start_writer(&plan, Box::new(store.ledger), store.view.clone(), store.fold, &switch, applied_to, health_to)?;
-    let net = bound.start(net_sink(&switch, metrics.clone()))?;
+    let bounds = net::Bounds {
+        connections: usize::try_from(plan.limits.connections)?,
+        message_bytes: usize::try_from(plan.limits.message_bytes)?,
+    };
+    let net = bound.start(net_sink(&switch, metrics.clone()), bounds)?;
     let answers = Answers::new(store.view.clone(), clock, plan.time_zone.clone(), plan.language.clone())?;
     let boot = Boot {
         now: clock.now(),

@@ -44,9 +44,9 @@ pub(super) struct Admitted {
 }
 
 impl Flows {
-    /// `first`: ids up to here are the listeners'.
-    pub fn new(first: u64, alive: Alive) -> Self {
-        Self::with_limits(first, alive, (CONNECTIONS, CONNECTIONS_PER_SOURCE))
+    /// `first`: ids up to here are the listeners'. `most`: connections at once.
+    pub fn new(first: u64, alive: Alive, most: usize) -> Self {
+        Self::with_limits(first, alive, (most.min(CONNECTIONS), CONNECTIONS_PER_SOURCE))
     }
 
     fn with_limits(first: u64, alive: Alive, limits: (usize, usize)) -> Self {

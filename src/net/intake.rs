@@ -9,7 +9,7 @@ use super::refuse::refusal;
 use super::sources::{Conduct, Sources};
 use super::{NetEvent, Sink};
 use crate::sip::flow::Source;
-use crate::sip::framing::{Datagram, datagram};
+use crate::sip::framing::{Datagram, datagram_within};
 use crate::sip::{Message, Verdict};
 
 /// The way in. One for all sockets.
@@ -17,6 +17,8 @@ pub(super) struct Intake {
     pub sink: Sink,
     pub counters: Counters,
     pub sources: Sources,
+    /// Bytes of one message.
+    pub message_bytes: usize,
 }
 
 impl Intake {
@@ -26,7 +28,7 @@ impl Intake {
 
     /// A datagram. Answers what is to be sent back at once.
     pub fn take_datagram(&self, source: Source, bytes: Bytes) -> Option<Bytes> {
-        match datagram(bytes) {
+        match datagram_within(self.message_bytes, bytes) {
             Datagram::Message(message) => self.take(source, message),
             Datagram::KeepAlive => {
                 self.counters.keep_alives.add();

@@ -19,7 +19,8 @@ use super::intake::Intake;
 use super::sources::Sources;
 use super::stream::Times;
 use super::{Sink, tcp, udp};
-use crate::limits::net::{CONNECT_TIME, IDLE_TIME, LINGER_TIME, MESSAGE_TIME};
+use crate::limits::net::{CONNECT_TIME, CONNECTIONS, IDLE_TIME, LINGER_TIME, MESSAGE_TIME};
+use crate::limits::sip::MESSAGE_BYTES;
 use crate::sip::flow::{FlowId, Listener, Transport};
 
 /// Room the kernel keeps for datagrams that we have not read yet, in bytes: a burst of thousands.
@@ -44,6 +45,19 @@ pub enum BindError {
     Socket { transport: Transport, address: SocketAddr, source: io::Error },
     #[error("{0}: no such listener yet; use udp or tcp")]
     Transport(Transport),
+}
+
+/// How much the sockets take. Never more than [`crate::limits`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Connections at once. Past it a new one is closed at once, and one of ours is not made.
+    pub connections: usize,
+    /// Bytes of one message. Past it: 513.
+    pub message_bytes: usize,
+}
+
+impl Bounds {
+    pub const MOST: Bounds = Bounds { connections: CONNECTIONS, message_bytes: MESSAGE_BYTES };
 }
 
 /// Open sockets nobody reads from yet.
@@ -83,11 +97,11 @@ impl Bound {
     }
 
     /// Begins to read and to accept. Must be called within a Tokio runtime: the sockets live on it.
-    pub fn start(self, sink: Sink) -> io::Result<Net> {
-        self.start_with(sink, Times { message: MESSAGE_TIME, idle: IDLE_TIME, connect: CONNECT_TIME })
+    pub fn start(self, sink: Sink, bounds: Bounds) -> io::Result<Net> {
+        self.start_with(sink, bounds, Times { message: MESSAGE_TIME, idle: IDLE_TIME, connect: CONNECT_TIME })
     }
 
-    pub(super) fn start_with(self, sink: Sink, times: Times) -> io::Result<Net> {
+    pub(super) fn start_with(self, sink: Sink, bounds: Bounds, times: Times) -> io::Result<Net> {
         let (alive, all_gone) = mpsc::channel(1);
         let (stop, stopped) = watch::channel(false);
         let mut sockets = Vec::new();
@@ -103,12 +117,17 @@ impl Bound {
         let streams = sockets.iter().filter(|(listener, _)| listener.transport.is_reliable());
         let ours = streams.map(|(listener, _)| listener.local.ip()).filter(|ip| !ip.is_unspecified()).collect();
         let shared = Arc::new(Shared {
-            intake: Intake { sink, counters: Counters::default(), sources: Sources::new(Instant::now()) },
+            intake: Intake {
+                sink,
+                counters: Counters::default(),
+                sources: Sources::new(Instant::now()),
+                message_bytes: bounds.message_bytes,
+            },
             times,
             runtime: Handle::current(),
             datagrams: RwLock::new(datagrams),
             ours,
-            flows: Mutex::new(Flows::new(sockets.len() as u64, alive.clone())),
+            flows: Mutex::new(Flows::new(sockets.len() as u64, alive.clone(), bounds.connections)),
         });
         for (listener, socket) in sockets {
             let (shared, stopped, alive) = (Arc::clone(&shared), stopped.clone(), alive.clone());

@@ -27,7 +27,7 @@ mod udp;
 
 pub use counters::NetCounts;
 pub use handle::NetHandle;
-pub use listen::{BindError, Bound, Listen, Net};
+pub use listen::{BindError, Bound, Bounds, Listen, Net};
 
 use std::sync::Arc;
 

@@ -69,7 +69,7 @@ pub(super) async fn run(io: impl AsyncRead + AsyncWrite, source: Source, outbox:
 
 /// Reads until the far side ends, breaks the framing, or is silent for too long.
 async fn read(mut io: impl AsyncRead + Unpin, source: Source, outbox: &Outbox, shared: &Shared) -> End {
-    let mut framer = Framer::new();
+    let mut framer = Framer::within(shared.intake.message_bytes);
     let mut buffer = vec![0; READ_BYTES];
     // Time from the opening to the first message, then from one message to the next, and no longer within one.
     let mut deadline = Instant::now() + shared.times.message;

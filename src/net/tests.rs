@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::{interval, timeout};
 
 use super::stream::Times;
-use super::{Bound, Listen, Net, NetEvent, NetHandle};
+use super::{Bound, Bounds, Listen, Net, NetEvent, NetHandle};
 use crate::limits::net::{QUEUED_BYTES, UNKNOWN_RATE};
 use crate::limits::sip::MESSAGE_BYTES;
 use crate::sip::Message;
@@ -38,12 +38,16 @@ impl Station {
     }
 
     fn with(ip: &str, times: Times) -> Self {
+        Self::bounded(ip, times, Bounds::MOST)
+    }
+
+    fn bounded(ip: &str, times: Times, bounds: Bounds) -> Self {
         let address = SocketAddr::new(ip.parse().unwrap(), 0);
         let listens = [Transport::Udp, Transport::Tcp].map(|transport| Listen { transport, address, public: None });
         let bound = Bound::open(&listens).unwrap();
         let listeners = bound.listeners();
         let (tell, told) = mpsc::unbounded_channel();
-        let net = bound.start_with(Arc::new(move |event| drop(tell.send(event))), times).unwrap();
+        let net = bound.start_with(Arc::new(move |event| drop(tell.send(event))), bounds, times).unwrap();
         Self { handle: net.handle(), net, udp: listeners[0].local, tcp: listeners[1].local, told }
     }
 
@@ -314,6 +318,43 @@ async fn a_message_over_the_limit_is_answered_513_and_the_connection_closes() {
     assert!(answer.starts_with("SIP/2.0 513 ") && orderly, "{orderly} {answer}");
     drop(phone);
     assert_eq!(station.next().await, NetEvent::Closed(source.flow));
+}
+
+#[tokio::test]
+async fn a_plan_may_allow_smaller_messages_than_the_house_could_read() {
+    let mut station = Station::bounded("127.9.2.14", PATIENT, Bounds { message_bytes: 1_500, ..Bounds::MOST });
+    let padded = |call: &str, bytes: usize| {
+        let plain = request("OPTIONS", call);
+        let body = bytes - plain.len() - 3;
+        plain.replace("Content-Length: 0", &format!("Content-Length: {body}")) + "x".repeat(body).as_str()
+    };
+    let phone = UdpSocket::bind("127.9.2.14:0").await.unwrap();
+    phone.send_to(padded("fits", 1_500).as_bytes(), station.udp).await.unwrap();
+    assert_eq!(call_id(&station.message().await.1), "fits");
+    phone.send_to(padded("large", 1_501).as_bytes(), station.udp).await.unwrap();
+    assert!(receive(&phone).await.starts_with("SIP/2.0 513 "));
+
+    let mut phone = station.dial().await;
+    station.opened().await;
+    phone.write_all(padded("fits-too", 1_500).as_bytes()).await.unwrap();
+    assert_eq!(call_id(&station.message().await.1), "fits-too");
+    phone.write_all(padded("large", 1_501).as_bytes()).await.unwrap();
+    let (answer, orderly) = read_out(&mut phone).await;
+    assert!(answer.starts_with("SIP/2.0 513 ") && orderly, "{orderly} {answer}");
+}
+
+#[tokio::test]
+async fn a_plan_may_allow_fewer_connections_than_the_house_could_hold() {
+    let mut station = Station::bounded("127.9.2.15", PATIENT, Bounds { connections: 2, ..Bounds::MOST });
+    let (first, _second) = (station.dial().await, station.dial().await);
+    let source = station.opened().await;
+    station.opened().await;
+    let (said, _) = read_out(&mut station.dial().await).await;
+    assert_eq!((said.as_str(), station.handle.counts().connections_refused), ("", 1), "the third is closed at once");
+    drop(first);
+    assert_eq!(station.next().await, NetEvent::Closed(source.flow));
+    let _third = station.dial().await;
+    station.opened().await;
 }
 
 #[tokio::test]

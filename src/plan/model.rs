@@ -191,7 +191,7 @@ pub struct Limits {
     pub dialogs: u32,
     /// Largest SIP message; a larger one is refused with 513. Default 65535.
     pub message_bytes: u32,
-    /// SIP connections (TCP) at once. Default 2000.
+    /// SIP connections (TCP) at once; the next is closed at once. Default 2000.
     pub connections: u32,
     /// Callers waiting in a queue that names no limit of its own. Default 200.
     pub queue_length: u32,

@@ -327,14 +327,16 @@ fn read_callers(table: &Table<'_>) -> CallerRules {
 }
 
 fn read_limits(table: &Table<'_>) -> Limits {
+    use crate::limits::{net, sip, ua};
+    let most = |bound: usize| u32::try_from(bound).expect("the house's bounds are small");
     Limits {
         calls: table.integer("calls", 1_000, 1..=100_000),
         calls_per_second: table.integer("calls_per_second", 50, 1..=10_000),
-        registrations: table.integer("registrations", 5_000, 1..=50_000),
-        contacts_per_account: table.integer("contacts_per_account", 5, 1..=10),
-        dialogs: table.integer("dialogs", 8_000, 2..=20_000),
-        message_bytes: table.integer("message_bytes", 65_535, 1_500..=65_535),
-        connections: table.integer("connections", 2_000, 1..=100_000),
+        registrations: table.integer("registrations", 5_000, 1..=most(ua::REGISTRATIONS)),
+        contacts_per_account: table.integer("contacts_per_account", 5, 1..=most(ua::CONTACTS)),
+        dialogs: table.integer("dialogs", 8_000, 2..=most(ua::SESSIONS)),
+        message_bytes: table.integer("message_bytes", most(sip::MESSAGE_BYTES), 1_500..=most(sip::MESSAGE_BYTES)),
+        connections: table.integer("connections", 2_000, 1..=most(net::CONNECTIONS)),
         queue_length: table.integer("queue_length", 200, 1..=100_000),
         websocket_sessions: table.integer("websocket_sessions", 2_000, 1..=100_000),
         websocket_lag_events: table.integer("websocket_lag_events", 4_096, 16..=1_000_000),

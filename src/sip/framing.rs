@@ -18,11 +18,22 @@ pub enum Datagram {
 
 /// Reads a datagram. Bytes after Content-Length are passed over; without one the body is the rest.
 pub fn datagram(bytes: Bytes) -> Datagram {
+    datagram_within(limits::MESSAGE_BYTES, bytes)
+}
+
+/// The same where a message may have `most` bytes: a larger one is to be refused with 513.
+pub fn datagram_within(most: usize, bytes: Bytes) -> Datagram {
     if bytes.iter().all(|b| matches!(b, b'\r' | b'\n' | 0 | b' ')) {
         return Datagram::KeepAlive;
     }
+    let too_large = bytes.len() > most;
     match Message::parse(bytes) {
-        Ok(message) => Datagram::Message(message),
+        Ok(mut message) => {
+            if too_large {
+                message.add_fault(Fault::TooLarge);
+            }
+            Datagram::Message(message)
+        }
         Err(Unreadable::Empty) => Datagram::KeepAlive,
         Err(Unreadable::NotSip) => Datagram::Unreadable,
     }
@@ -41,14 +52,16 @@ pub enum Frame {
 
 /// Cuts a TCP or TLS stream into messages. Feed what was read, then poll until `None`.
 ///
-/// Holds at most one message and one feed: over [`limits::sip::MESSAGE_BYTES`](crate::limits::sip::MESSAGE_BYTES)
-/// the stream is broken with a 513.
+/// Holds at most one message and one feed: over [`limits::sip::MESSAGE_BYTES`](crate::limits::sip::MESSAGE_BYTES), or
+/// what [`Framer::within`] says, the stream is broken with a 513.
 ///
 /// | between messages | in a head | in a body |
 /// |---|---|---|
 /// | CRLF CRLF → `Ping`; one CRLF → nothing; else → head | blank line and Content-Length → body; without a (good) one → `Broken` | all bytes there → `Message` |
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Framer {
+    /// Bytes of one message.
+    most: usize,
     buffer: BytesMut,
     /// Up to here no blank line ends the head: a byte-by-byte peer costs no more than a fast one.
     scanned: usize,
@@ -57,9 +70,21 @@ pub struct Framer {
     broken: bool,
 }
 
+impl Default for Framer {
+    fn default() -> Framer {
+        Framer::new()
+    }
+}
+
 impl Framer {
     pub fn new() -> Framer {
-        Framer::default()
+        Framer::within(limits::MESSAGE_BYTES)
+    }
+
+    /// For messages of at most `most` bytes.
+    pub fn within(most: usize) -> Framer {
+        let most = most.min(limits::MESSAGE_BYTES);
+        Framer { most, buffer: BytesMut::new(), scanned: 0, awaited: None, broken: false }
     }
 
     /// Takes what was read from the stream.
@@ -123,9 +148,9 @@ impl Framer {
     /// The length of the whole message once its head is here; `Err` carries where the head ends.
     fn find_length(&mut self) -> Result<Option<usize>, (usize, Fault)> {
         let head_len = match self.head_end() {
-            Some(head_len) if head_len <= limits::MESSAGE_BYTES => head_len,
+            Some(head_len) if head_len <= self.most => head_len,
             Some(head_len) => return Err((head_len, Fault::TooLarge)),
-            None if self.buffer.len() > limits::MESSAGE_BYTES => return Err((self.buffer.len(), Fault::TooLarge)),
+            None if self.buffer.len() > self.most => return Err((self.buffer.len(), Fault::TooLarge)),
             None => return Ok(None),
         };
         let head = self.buffer.get(..head_len).unwrap_or_default();
@@ -136,7 +161,7 @@ impl Framer {
             Err(fault) => return Err((head_len, fault)),
         };
         let length = head_len.saturating_add(body_len);
-        if length > limits::MESSAGE_BYTES {
+        if length > self.most {
             return Err((head_len, Fault::TooLarge));
         }
         Ok(Some(length))
