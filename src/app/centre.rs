@@ -5,7 +5,7 @@
 //! ```
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,11 +14,13 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 
 use crate::command::{Command, Done, Order, Refusal};
+use crate::config::reload::{NoReload, Outcome, ReloadHandle};
 use crate::crm::Phone;
+use crate::dialplan::Book;
 use crate::event::{Event, Fact, Seq};
 use crate::http::api::demo::DemoHints;
 use crate::http::auth::{Auth, SignOuts};
-use crate::http::centre::{Centre, Health as Wellness, LadderMessage, PlanNames, ReadFailed};
+use crate::http::centre::{Centre, Health as Wellness, LadderMessage, NotReloaded, PlanNames, ReadFailed, Reloaded};
 use crate::http::cti::{self, Hub};
 use crate::http::desk::{Desk, Start, StartAgent, plan as shown};
 use crate::http::routes;
@@ -80,6 +82,8 @@ pub struct House {
     metrics: Arc<Metrics>,
     net: NetHandle,
     engines: Vec<Meter>,
+    /// Asks for a reload; unset where the centre runs without a configuration that is followed.
+    pub reloads: OnceLock<ReloadHandle<Book>>,
 }
 
 /// Metrics and ladders follow the events; the log tells them.
@@ -186,7 +190,7 @@ pub async fn start(
         message_bytes: usize::try_from(plan.limits.message_bytes)?,
     };
     let net = bound.start(net_sink(&switch, metrics.clone()), bounds)?;
-    let answers = Answers::new(store.view.clone(), clock, plan.time_zone.clone(), plan.language.clone())?;
+    let answers = Answers::new(store.view.clone(), clock, edition.clone())?;
     let boot = Boot {
         now: clock.now(),
         epoch,
@@ -266,6 +270,7 @@ pub async fn start(
         metrics,
         net: net.handle(),
         engines: meters,
+        reloads: OnceLock::new(),
     };
     Ok(Running {
         house: Arc::new(house),
@@ -460,6 +465,15 @@ const MOST_EVENTS: usize = 10_000;
 const SAVED_WITHIN: Duration = Duration::from_secs(30);
 
 impl House {
+    /// Reads the configuration anew, and answers what came of it.
+    pub async fn reload_outcome(&self) -> Result<Arc<Outcome<Book>>, NotReloaded> {
+        let reloads = self.reloads.get().ok_or(NotReloaded::Unfollowed)?;
+        reloads.request().await.map_err(|no| match no {
+            NoReload::Busy => NotReloaded::Busy,
+            NoReload::Stopping => NotReloaded::Stopping,
+        })
+    }
+
     /// The ladder of a call as text and as JSON; `None` where nothing is kept of it.
     pub fn drawn_ladder(&self, call: CallId) -> Option<(String, serde_json::Value)> {
         locked(&self.ladders).get(call).map(|ladder| (ladder.render(), ladder.to_json()))
@@ -588,6 +602,21 @@ impl Centre for House {
             trunks: plan.trunks.keys().cloned().collect(),
             reasons: shown::reasons_of(&plan),
         }
+    }
+
+    fn reload(&self) -> BoxFuture<'_, Result<Reloaded, NotReloaded>> {
+        Box::pin(async {
+            let outcome = self.reload_outcome().await?;
+            match &*outcome {
+                Outcome::Refused(refused) => Err(NotReloaded::Refused(refused.findings.clone())),
+                Outcome::Unchanged { next_start, .. } => {
+                    Ok(Reloaded { changes: Vec::new(), next_start: next_start.clone() })
+                }
+                Outcome::Replaced { changes, next_start, .. } => {
+                    Ok(Reloaded { changes: changes.clone(), next_start: next_start.clone() })
+                }
+            }
+        })
     }
 
     fn normalise(&self, number: &str) -> Option<Phone> {

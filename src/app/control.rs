@@ -6,6 +6,7 @@
 //! POST /rows     Range               -> [[key, text], …]
 //! POST /records  [Change, …]         -> Saved, once every change is durable and in the view
 //! POST /ladder   CallId              -> Drawn, or null where nothing is kept of the call
+//! POST /reload                       -> Reload, once the files are read and what they say is taken or refused
 //! ```
 //!
 //! What is not done is answered with [`Declined`].
@@ -28,8 +29,11 @@ use serde::{Deserialize, Serialize};
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::command::{Actor, Command, Order, Refusal, UserRole};
+use crate::config::reload::Outcome;
+use crate::config::report::{self, Paint};
 use crate::event::Seq;
-use crate::http::centre::Centre;
+use crate::finding::{Finding, Source};
+use crate::http::centre::{Centre, NotReloaded};
 use crate::ids::{CallId, Epoch};
 use crate::limits::store::VIEW_PAGE_ROWS;
 use crate::store::{Row, ViewError};
@@ -94,6 +98,15 @@ pub struct Drawn {
     pub messages: serde_json::Value,
 }
 
+/// What came of a reload, for people and for machines.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reload {
+    /// Otherwise the files have errors, and what ran runs on.
+    pub taken: bool,
+    pub text: String,
+    pub report: serde_json::Value,
+}
+
 /// One row by its key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Key {
@@ -128,6 +141,7 @@ impl Door {
             .route("/rows", post(rows))
             .route("/records", post(records))
             .route("/ladder", post(ladder))
+            .route("/reload", post(reload))
             .layer(DefaultBodyLimit::max(BODY_BYTES))
             .with_state(access);
         let service = routes.into_make_service_with_connect_info::<Peer>();
@@ -241,6 +255,37 @@ async fn records(
 
 async fn ladder(State(access): State<Access>, Json(call): Json<CallId>) -> Json<Option<Drawn>> {
     Json(access.house.drawn_ladder(call).map(|(text, messages)| Drawn { text, messages }))
+}
+
+async fn reload(State(access): State<Access>) -> Answer<Reload> {
+    let failed = |error: NotReloaded| declined(StatusCode::SERVICE_UNAVAILABLE, error, 0);
+    let outcome = access.house.reload_outcome().await.map_err(failed)?;
+    let told = |changes: &[String], next_start: &[Finding], sources: &[Source]| Reload {
+        taken: true,
+        text: words_of(changes, next_start, sources),
+        report: serde_json::json!({ "changes": changes, "next_start": next_start }),
+    };
+    Ok(Json(match &*outcome {
+        Outcome::Replaced { loaded, changes, next_start } => told(changes, next_start, &loaded.sources),
+        Outcome::Unchanged { next_start, sources } => told(&[], next_start, sources),
+        Outcome::Refused(refused) => Reload {
+            taken: false,
+            text: report::for_people(&refused.findings, &refused.sources, Paint::Plain),
+            report: serde_json::json!(refused.findings),
+        },
+    }))
+}
+
+fn words_of(changes: &[String], next_start: &[Finding], sources: &[Source]) -> String {
+    let mut text = match changes {
+        [] => "Nothing has changed for new calls.\n".to_owned(),
+        changes => changes.iter().map(|change| format!("{change}\n")).collect(),
+    };
+    if !next_start.is_empty() {
+        text.push('\n');
+        text.push_str(&report::for_people(next_start, sources, Paint::Plain));
+    }
+    text
 }
 
 async fn read<T: Send + 'static>(

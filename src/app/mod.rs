@@ -18,6 +18,7 @@ mod office;
 mod people;
 mod progress;
 mod recordings;
+mod reload;
 mod remote;
 mod salvage;
 mod sample;
@@ -45,6 +46,7 @@ pub const MISUSED: u8 = 2;
 pub fn run(args: Args) -> ExitCode {
     let result = match &args.command {
         Command::Serve(options) => serve::run(&args, options),
+        Command::Reload => reload::run(&args),
         Command::Check(options) => check::run(&args, options),
         Command::Sim(options) => sim::run(options, args.json, &mut std::io::stdout())
             .map(|held| if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }),

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use crate::ids::CallId;
 use crate::store::{Row, ViewError};
 
-use super::control::{BODY_BYTES, Declined, Drawn, Key, Range, SOCKET, Saved, Status};
+use super::control::{BODY_BYTES, Declined, Drawn, Key, Range, Reload, SOCKET, Saved, Status};
 use super::office::{Change, Rows};
 
 /// A server that has the store open.
@@ -55,6 +55,11 @@ impl Remote {
     /// Every message of a call that the server still keeps.
     pub fn ladder(&self, call: CallId) -> anyhow::Result<Option<Drawn>> {
         self.ask(self.client.post(url("ladder")).json(&call))
+    }
+
+    /// Has the server read its configuration anew.
+    pub fn reload(&self) -> anyhow::Result<Reload> {
+        self.ask(self.client.post(url("reload")))
     }
 
     fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> anyhow::Result<T> {

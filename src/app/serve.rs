@@ -19,6 +19,7 @@ use crate::config::load::Refused;
 use crate::config::reload::{Outcome, ReloadHandle, Reloader, watch as watch_files};
 use crate::config::report::{self, Paint};
 use crate::crm::User;
+use crate::finding::Finding;
 use crate::http::auth::first_admin::FirstAdmin;
 use crate::observe::log;
 use crate::runtime::switch_thread::SwitchHandle;
@@ -70,8 +71,9 @@ async fn serve(
     tracing::info!(address = %doors.address, "taking HTTP");
     invite_first_admin(&running, &doors)?;
     let (reload, requests) = ReloadHandle::new();
+    running.house.reloads.set(reload).map_err(|_| anyhow::anyhow!("a centre is reloaded by one handle"))?;
     let (switch, config) = (running.house.switch.clone(), config.to_owned());
-    tokio::spawn(async move {
+    let following = tokio::spawn(async move {
         let told = |_, outcome: &_| on_reload(&config, &switch, &editions, outcome);
         if let Err(error) = watch_files(reloader, requests, told).await {
             tracing::error!(%error, "changes of the configuration are not followed any more: restart to take them");
@@ -79,7 +81,7 @@ async fn serve(
     });
     notify::tell(notify::READY);
     let served = stop_when_told(running, doors).await;
-    drop(reload);
+    following.abort();
     door.abort();
     served
 }
@@ -103,9 +105,12 @@ fn on_reload(
     outcome: &Outcome<crate::dialplan::Book>,
 ) -> Result<(), Refused> {
     match outcome {
-        Outcome::Unchanged => tracing::info!("reload: nothing has changed"),
+        Outcome::Unchanged { next_start, .. } => {
+            tell_next_start(next_start);
+            tracing::info!("reload: nothing has changed");
+        }
         Outcome::Refused(refused) => tell_refused(refused),
-        Outcome::Replaced { loaded, changes } => match edition::compose(config, loaded) {
+        Outcome::Replaced { loaded, changes, next_start } => match edition::compose(config, loaded) {
             Err(findings) => {
                 let refused = Refused { findings, sources: loaded.sources.clone(), watched: loaded.watched.clone() };
                 tell_refused(&refused);
@@ -117,11 +122,18 @@ fn on_reload(
                 editions.send_replace(edition.clone());
                 let taken = switch.input_surely(Input::Replan(edition));
                 changes.iter().for_each(|change| tracing::info!(%change, "reload"));
+                tell_next_start(next_start);
                 tracing::info!(changes = changes.len(), taken = taken.is_ok(), "reload: new calls take the new plan");
             }
         },
     }
     Ok(())
+}
+
+fn tell_next_start(findings: &[Finding]) {
+    for Finding { file, line, reason, .. } in findings {
+        tracing::warn!("reload: {file}:{line}: {reason}");
+    }
 }
 
 fn tell_refused(refused: &Refused) {

@@ -37,9 +37,17 @@ pub struct Args {
 #[derive(Clone, Debug, Subcommand, PartialEq)]
 pub enum Command {
     /// Run the call centre
-    #[command(after_help = "Reload with SIGHUP or by saving a file; a broken one keeps the running plan.\n\
-                            SIGTERM drains: no new calls, running ones end within limits.drain_s. A second ends at once.")]
+    #[command(
+        after_help = "Reload with SIGHUP, `strowger reload` or by saving a file; a broken one keeps the running plan.\n\
+                            SIGTERM drains: no new calls, running ones end within limits.drain_s. A second ends at once."
+    )]
     Serve(Serve),
+    /// Have the running server read its configuration anew, and say what came of it
+    #[command(
+        after_help = "New calls take what is new, running calls keep what they have; an error keeps the running plan.\n\
+                            What is read at the start only (sockets, threads, folders) is told, and waits for a restart."
+    )]
+    Reload,
     /// Run the sample centre, with simulated callers and agents
     #[command(after_help = "Open http://localhost:8080, sign in as an agent, and take the next call;\n\
                             or register any SIP phone at this machine's port 5060 and dial 95539.")]

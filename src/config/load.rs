@@ -14,7 +14,7 @@ use crate::acd;
 use crate::finding::{Finding, Severity, Source};
 use crate::ids::{DialplanName, PromptName};
 use crate::limits;
-use crate::plan::{Plan, Reading, Surroundings, read};
+use crate::plan::{Places, Plan, Reading, Surroundings, read};
 
 /// Reads the dialplans of a folder against a plan. The seam to whoever knows dialplans.
 pub trait ReadDialplans {
@@ -34,6 +34,8 @@ pub struct Loaded<D> {
     pub dialplans: Arc<D>,
     /// The plan's queues as the ACD takes them.
     pub queues: acd::Settings,
+    /// Where each key of the configuration stands.
+    pub places: Places,
     /// Findings that do not keep the plan from running.
     pub warnings: Vec<Finding>,
     /// Every text read, for showing findings.
@@ -93,7 +95,7 @@ pub fn load_with<R: ReadDialplans>(
         return Err(Refused { findings, sources, watched });
     };
     let (plan, dialplans) = (Arc::new(draft), Arc::new(dialplans));
-    Ok(Loaded { plan, dialplans, queues, warnings: findings, sources, prompts: stamps, watched })
+    Ok(Loaded { plan, dialplans, queues, places, warnings: findings, sources, prompts: stamps, watched })
 }
 
 /// The folders a configuration names, relative to itself.

@@ -1,4 +1,5 @@
-//! Reload: what runs is replaced as a whole, or stays.
+//! Reload: what runs is replaced as a whole, or stays. Keys that are read at the start only ([`fixed`]) stay as they run
+//! either way, and each that was changed is told with its place.
 //!
 //! Three things ask for one: a changed file, SIGHUP, and a request by API or command. Files are saved in bursts (an
 //! editor writes, renames, touches), so a change is followed only when the folder has been quiet for [`QUIET`].
@@ -12,7 +13,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::load::{Loaded, ReadDialplans, Refused, load};
-use crate::plan::diff;
+use crate::finding::{Finding, Source};
+use crate::plan::{diff, fixed};
 
 /// How long files must be quiet before a change is followed.
 pub const QUIET: Duration = Duration::from_millis(300);
@@ -32,10 +34,10 @@ pub enum Trigger {
 /// What came of a reload.
 #[derive(Debug)]
 pub enum Outcome<D> {
-    /// New calls take this; `changes` tells what is different.
-    Replaced { loaded: Arc<Loaded<D>>, changes: Vec<String> },
-    /// Nothing is different: plan and dialplans' texts are the same.
-    Unchanged,
+    /// New calls take this; `changes` tells what is different, `next_start` what is not taken before the next start.
+    Replaced { loaded: Arc<Loaded<D>>, changes: Vec<String>, next_start: Vec<Finding> },
+    /// Nothing that a reload takes is different. `next_start` as above; `sources` are the texts it is about.
+    Unchanged { next_start: Vec<Finding>, sources: Vec<Source> },
     /// What ran keeps running.
     Refused(Arc<Refused>),
 }
@@ -45,6 +47,8 @@ pub struct Reloader<R: ReadDialplans> {
     config: PathBuf,
     dialplans: R,
     running: Arc<Loaded<R::Dialplans>>,
+    /// What the last reload told of the next start.
+    told: Vec<Finding>,
 }
 
 /// Asks a running [`watch`] for a reload.
@@ -65,7 +69,7 @@ impl<R: ReadDialplans> Reloader<R> {
     /// The first load; start-up is a reload from nothing.
     pub fn start(config: &Path, dialplans: R) -> Result<Self, Refused> {
         let running = Arc::new(load(config, &dialplans)?);
-        Ok(Self { config: config.to_owned(), dialplans, running })
+        Ok(Self { config: config.to_owned(), dialplans, running, told: Vec::new() })
     }
 
     pub fn running(&self) -> &Arc<Loaded<R::Dialplans>> {
@@ -81,16 +85,43 @@ impl<R: ReadDialplans> Reloader<R> {
     pub fn reload(&mut self) -> Outcome<R::Dialplans> {
         match load(&self.config, &self.dialplans) {
             Err(refused) => Outcome::Refused(Arc::new(refused)),
-            Ok(loaded) => {
+            Ok(mut loaded) => {
+                let next_start = keep_fixed(&mut loaded, &self.running);
                 let changes = changes(&self.running, &loaded);
                 if changes.is_empty() {
-                    return Outcome::Unchanged;
+                    return Outcome::Unchanged { next_start, sources: loaded.sources };
                 }
                 self.running = Arc::new(loaded);
-                Outcome::Replaced { loaded: self.running.clone(), changes }
+                Outcome::Replaced { loaded: self.running.clone(), changes, next_start }
             }
         }
     }
+
+    /// Whether what came of a change of files is worth telling: a backup, or a test beside a dialplan, is not, nor is
+    /// what waits for the next start once it was told.
+    fn is_news(&mut self, outcome: &Outcome<R::Dialplans>) -> bool {
+        let (next_start, quiet): (&[Finding], bool) = match outcome {
+            Outcome::Refused(_) => return true,
+            Outcome::Replaced { next_start, .. } => (next_start, false),
+            Outcome::Unchanged { next_start, .. } => (next_start, next_start.is_empty() || *next_start == self.told),
+        };
+        self.told = next_start.to_vec();
+        !quiet
+    }
+}
+
+/// Keys that are read at the start keep their running values; a finding for each that the files want otherwise.
+fn keep_fixed<D>(loaded: &mut Loaded<D>, running: &Loaded<D>) -> Vec<Finding> {
+    let wanted = loaded.plan.clone();
+    let kept = fixed::keep(Arc::make_mut(&mut loaded.plan), &running.plan);
+    let Some(source) = loaded.sources.first() else { return Vec::new() };
+    let told = |key: &'static str| {
+        let (now, then) = (diff::words_of(&running.plan, key), diff::words_of(&wanted, key));
+        let reason = format!("`{key}` takes effect at the next start; until then `{now}` stays in force.");
+        let mend = format!("Restart the server to have `{then}`, or take the change back.");
+        source.warning("reload.next-start", loaded.places.of(key), reason, mend)
+    };
+    kept.into_iter().map(told).collect()
 }
 
 /// The plan's differences, then the dialplans added, removed and rewritten, then how many prompts.
@@ -193,8 +224,8 @@ pub async fn watch<R: ReadDialplans>(
         burst.take();
         let before = reloader.running.clone();
         let mut outcome = reloader.reload();
-        // A changed file that changes nothing (a backup, a test beside a dialplan) is no news.
-        if (trigger != Trigger::FileChanged || !matches!(outcome, Outcome::Unchanged))
+        let is_news = reloader.is_news(&outcome);
+        if (trigger != Trigger::FileChanged || is_news)
             && let Err(refused) = on_outcome(trigger, &outcome)
         {
             reloader.take_back(before);
@@ -285,6 +316,7 @@ mod tests {
 
     use super::super::load::tests::AnyText;
     use super::*;
+    use crate::finding::Severity;
     use crate::ids::DialplanName;
 
     fn centre(config: &str) -> (tempfile::TempDir, PathBuf) {
@@ -304,10 +336,52 @@ mod tests {
         assert_eq!((refused.findings[0].code, refused.findings[0].line), ("config.type", 2));
         assert_eq!(reloader.running().plan.queues["a"].wrap_up_s.0, 30);
         fs::write(&path, "[queue.a]\nwrap_up_s = 20\n").unwrap();
-        let Outcome::Replaced { loaded, changes } = reloader.reload() else { panic!("the mended file must load") };
+        let Outcome::Replaced { loaded, changes, .. } = reloader.reload() else { panic!("the mended file must load") };
         assert_eq!(changes, ["queues.a.wrap_up_s: 30 → 20"]);
         assert_eq!(loaded.plan.queues["a"].wrap_up_s.0, 20);
-        assert!(matches!(reloader.reload(), Outcome::Unchanged));
+        assert!(matches!(reloader.reload(), Outcome::Unchanged { .. }));
+    }
+
+    #[test]
+    fn what_is_read_at_the_start_stays_as_it_runs_and_is_told_with_its_place() {
+        let (_folder, path) = centre("[recording]\npath = \"old\"\n[queue.a]\nwrap_up_s = 30\n");
+        let mut reloader = Reloader::start(&path, AnyText).ok().unwrap();
+        fs::write(&path, "[recording]\npath = \"new\"\n[queue.a]\nwrap_up_s = 20\n").unwrap();
+        let Outcome::Replaced { loaded, changes, next_start } = reloader.reload() else { panic!("a queue changed") };
+        assert_eq!(changes, ["queues.a.wrap_up_s: 30 → 20"], "the path is not claimed");
+        assert_eq!(loaded.plan.recording.path.as_ref(), "old");
+        let [Finding { severity: Severity::Warning, code: "reload.next-start", line: 2, reason, mend, .. }] =
+            next_start.as_slice()
+        else {
+            panic!("{next_start:?}")
+        };
+        assert_eq!(reason, "`recording.path` takes effect at the next start; until then `old` stays in force.");
+        assert_eq!(mend, "Restart the server to have `new`, or take the change back.");
+
+        // It is told again as often as somebody asks, and as long as it waits.
+        let Outcome::Unchanged { next_start, .. } = reloader.reload() else { panic!("nothing else changed") };
+        assert_eq!(next_start.len(), 1);
+        fs::write(&path, "[recording]\npath = \"old\"\n[queue.a]\nwrap_up_s = 20\n").unwrap();
+        let Outcome::Unchanged { next_start, .. } = reloader.reload() else { panic!("it is as it runs") };
+        assert_eq!(next_start, []);
+        assert_eq!(reloader.running().plan.recording.path.as_ref(), "old");
+    }
+
+    #[test]
+    fn a_changed_file_is_news_once_where_it_waits_for_the_next_start() {
+        let (_folder, path) = centre("");
+        let mut reloader = Reloader::start(&path, AnyText).ok().unwrap();
+        let mut news = |text: &str| {
+            fs::write(&path, text).unwrap();
+            let outcome = reloader.reload();
+            reloader.is_news(&outcome)
+        };
+        assert!(!news("# a remark\n"));
+        assert!(news("[http]\nlisten = \"127.0.0.1:8081\"\n"));
+        assert!(!news("[http]\nlisten = \"127.0.0.1:8081\"\n# a remark\n"));
+        assert!(news("[http]\nlisten = \"127.0.0.1:8082\"\n"));
+        assert!(!news(""), "taken back");
+        assert!(news("[http]\nlisten = \"127.0.0.1:8082\"\n"));
     }
 
     #[test]
@@ -318,7 +392,7 @@ mod tests {
         let mut reloader = Reloader::start(&path, AnyText).ok().unwrap();
         fs::write(&airline, "a = 2\n").unwrap();
         fs::write(folder.path().join("dialplans/bank.toml"), "b = 1\n").unwrap();
-        let Outcome::Replaced { loaded, changes } = reloader.reload() else { panic!("dialplans changed") };
+        let Outcome::Replaced { loaded, changes, .. } = reloader.reload() else { panic!("dialplans changed") };
         assert_eq!(changes.len(), 2);
         assert!(changes[0].ends_with("airline.toml: rewritten") && changes[1].ends_with("bank.toml: added"));
         assert_eq!(*loaded.dialplans, ["airline", "bank"].map(DialplanName::new));
@@ -335,7 +409,7 @@ mod tests {
         fs::write(prompt.with_file_name("manifest.toml"), "[prompts]").unwrap();
         let Outcome::Replaced { changes, .. } = reloader.reload() else { panic!("prompts changed") };
         assert_eq!(changes, ["prompts: 2 files changed"]);
-        assert!(matches!(reloader.reload(), Outcome::Unchanged));
+        assert!(matches!(reloader.reload(), Outcome::Unchanged { .. }));
     }
 
     #[tokio::test]
@@ -350,13 +424,13 @@ mod tests {
             _ => Ok(()),
         };
         let watching = tokio::spawn(watch(reloader, requests, refuse));
-        assert!(matches!(*handle.request().await.unwrap(), Outcome::Unchanged));
+        assert!(matches!(*handle.request().await.unwrap(), Outcome::Unchanged { .. }));
         fs::write(&path, "[queue.a]\nwrap_up_s = 25\n").unwrap();
         for _ in 0..2 {
             assert!(matches!(*handle.request().await.unwrap(), Outcome::Refused(_)), "as often as it is tried");
         }
         fs::write(&path, "[queue.a]\nwrap_up_s = 30\n").unwrap();
-        assert!(matches!(*handle.request().await.unwrap(), Outcome::Unchanged), "it never was another plan");
+        assert!(matches!(*handle.request().await.unwrap(), Outcome::Unchanged { .. }), "it never was another plan");
         drop(handle);
         watching.await.unwrap().unwrap();
     }
@@ -401,7 +475,7 @@ mod tests {
         let on_outcome = move |trigger, outcome: &Outcome<Vec<DialplanName>>| {
             let changes = match outcome {
                 Outcome::Replaced { changes, .. } => changes.join("; "),
-                Outcome::Unchanged => "unchanged".to_owned(),
+                Outcome::Unchanged { .. } => "unchanged".to_owned(),
                 Outcome::Refused(refused) => refused.findings[0].code.to_owned(),
             };
             let _ = told.send((trigger, changes));
@@ -409,7 +483,7 @@ mod tests {
         };
         let watching = tokio::spawn(watch(reloader, requests, on_outcome));
         // The answer shows that the watch stands before the file is touched.
-        assert!(matches!(*handle.request().await.unwrap(), Outcome::Unchanged));
+        assert!(matches!(*handle.request().await.unwrap(), Outcome::Unchanged { .. }));
         assert_eq!(outcomes.recv().await.unwrap(), (Trigger::Request, "unchanged".to_owned()));
         fs::write(&path, "[queue.a]\nwrap_up_s = 25\n").unwrap();
         assert_eq!(outcomes.recv().await.unwrap(), (Trigger::FileChanged, "queues.a.wrap_up_s: 30 → 25".to_owned()));

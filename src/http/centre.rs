@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::command::{Command, Done, Refusal};
 use crate::crm::Phone;
 use crate::event::{Event, Seq};
+use crate::finding::Finding;
 use crate::http::desk::entity::Code;
 use crate::ids::{AgentName, CallId, Epoch, QueueName, SkillName, TrunkName};
 use crate::store::View;
@@ -49,6 +50,9 @@ pub trait Centre: Send + Sync + 'static {
     /// What the running plan names.
     fn plan(&self) -> PlanNames;
 
+    /// Reads the configuration anew: new calls take it, or what runs stays as a whole.
+    fn reload(&self) -> BoxFuture<'_, Result<Reloaded, NotReloaded>>;
+
     /// A number as people write it, in E.164; `None` where it is none.
     fn normalise(&self, number: &str) -> Option<Phone>;
 
@@ -71,6 +75,29 @@ pub struct PlanNames {
     pub trunks: Vec<TrunkName>,
     /// Why agents may be not ready.
     pub reasons: Vec<Code>,
+}
+
+/// What a reload took.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Reloaded {
+    /// What is different for new calls, a line each: `queues.support.wrap_up_s: 30 → 20`. Empty: nothing.
+    pub changes: Vec<String>,
+    /// Changes that wait for the next start, with file, line, reason and mend.
+    #[schema(value_type = Vec<Object>)]
+    pub next_start: Vec<Finding>,
+}
+
+/// Why nothing was reloaded. What ran runs on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotReloaded {
+    #[error("The configuration has errors, and the running plan stays.")]
+    Refused(Vec<Finding>),
+    #[error("Too many reloads are waiting. Try again in a moment.")]
+    Busy,
+    #[error("The exchange is stopping.")]
+    Stopping,
+    #[error("This centre follows no configuration: what it runs was made at its start.")]
+    Unfollowed,
 }
 
 /// One message of a call's ladder; what is secret is masked already.

@@ -9,7 +9,7 @@ use crate::command::Refusal;
 use crate::finding::Finding;
 use crate::store::ViewError;
 
-use super::centre::ReadFailed;
+use super::centre::{NotReloaded, ReadFailed};
 
 /// What went wrong. `code` is stable, `msg` is a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -21,7 +21,7 @@ pub struct ApiError {
     pub msg: String,
     /// Whether the same request may succeed later.
     pub retry: bool,
-    /// What is wrong with an imported text, where it is one.
+    /// What is wrong with an imported text or with the configuration, where it is one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<Object>)]
     pub findings: Vec<Finding>,
@@ -83,6 +83,20 @@ impl From<Refusal> for ApiError {
 impl From<ViewError> for ApiError {
     fn from(error: ViewError) -> Self {
         Self::internal(error)
+    }
+}
+
+impl From<NotReloaded> for ApiError {
+    fn from(why: NotReloaded) -> Self {
+        let msg = why.to_string();
+        match why {
+            NotReloaded::Refused(findings) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "plan.refused", msg).with_findings(findings)
+            }
+            NotReloaded::Busy => Self::later(StatusCode::SERVICE_UNAVAILABLE, "reload.busy", msg, 1),
+            NotReloaded::Stopping => Self::new(StatusCode::SERVICE_UNAVAILABLE, "system.stopped", msg),
+            NotReloaded::Unfollowed => Self::new(StatusCode::CONFLICT, "reload.unfollowed", msg),
+        }
     }
 }
 

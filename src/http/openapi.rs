@@ -9,7 +9,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::api::{calls, cdr, customers, demo, media, orders as api_orders, people, session};
 use super::auth::guard::Access;
-use super::centre::Health;
+use super::centre::{Health, Reloaded};
 use super::cti::frame;
 use super::desk::entity;
 use super::error::ApiError;
@@ -131,6 +131,7 @@ pub fn schemas() -> Map<String, Value> {
     let mut found: Vec<(String, RefOr<Schema>)> = Vec::new();
     collect::<ApiError>(&mut found);
     collect::<Health>(&mut found);
+    collect::<Reloaded>(&mut found);
     collect::<entity::Entity>(&mut found);
     collect::<frame::ServerFrame>(&mut found);
     collect::<session::SignIn>(&mut found);

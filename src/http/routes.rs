@@ -186,6 +186,7 @@ pub fn table() -> Vec<Route> {
         PUT "/api/accounts/{name}" ADMINS "people" people::put_account, Body::Json("AccountBody") => NONE, &[], "Save a SIP account.";
         DELETE "/api/accounts/{name}" ADMINS "people" people::delete_account, NO => NONE, &[], "Remove a SIP account.";
 
+        POST "/api/reload" ADMINS "system" system::reload, NO => Json("Reloaded"), &[], "Read the configuration anew; all or nothing.";
         GET "/api/openapi.json" OPEN "system" system::document, NO => Raw("application/json"), &[], "This document.";
         GET "/healthz" OPEN "system" system::healthz, NO => Raw("text/plain"), &[], "The process serves.";
         GET "/readyz" OPEN "system" system::readyz, NO => Json("Health"), &[], "New calls are taken (200) or not (503), and why.";

@@ -29,6 +29,12 @@ pub fn changes(before: &Plan, after: &Plan) -> Vec<String> {
     lines
 }
 
+/// What a plan says of one key of the file, as `sip.listen`.
+pub fn words_of(plan: &Plan, key: &str) -> String {
+    let tree = tree(plan);
+    key.split('.').try_fold(&tree, |at, part| at.get(part)).map_or_else(|| "(none)".to_owned(), words)
+}
+
 fn tree(plan: &Plan) -> Value {
     serde_json::to_value(plan).expect("every key of a plan is a string")
 }

@@ -12,6 +12,7 @@
 //! | `check`, `check_queue`, `check_route` | what only shows when sections meet |
 //! | `route` | whose call is this, where does it go |
 //! | `diff` | what a reload changed, in words |
+//! | `fixed` | what no reload changes: keys that are read at the start |
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
 
@@ -19,6 +20,7 @@ mod check;
 mod check_queue;
 mod check_route;
 pub mod diff;
+pub mod fixed;
 pub mod hours;
 pub mod keys;
 pub mod lunar;

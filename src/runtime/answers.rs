@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::crm::{self, Customer, Interaction};
 use crate::dialplan::facts::CustomerFacts;
 use crate::dialplan::model::{Credential, Method};
@@ -18,7 +20,7 @@ use crate::runtime::switch_thread::SwitchHandle;
 use crate::store::customer_secret::without_secrets;
 use crate::store::view::key;
 use crate::store::{View, ViewError, password};
-use crate::switch::{Input, Known, Query, Reply, RequestId};
+use crate::switch::{Edition, Input, Known, Query, Reply, RequestId};
 use crate::time::Time;
 
 /// Wrong credentials in a row that lock a customer, and for how long.
@@ -34,8 +36,8 @@ const MOST_CONTACTS: usize = 200;
 pub struct Answers {
     view: Arc<dyn View>,
     clock: SystemClock,
-    zone: Zone,
-    language: Language,
+    /// Its time zone says when a month begins, its language what a card is written in.
+    edition: watch::Receiver<Arc<Edition>>,
     http: reqwest::Client,
     wrong: Arc<Mutex<BTreeMap<CustomerId, (u32, Time)>>>,
 }
@@ -44,12 +46,11 @@ impl Answers {
     pub fn new(
         view: Arc<dyn View>,
         clock: SystemClock,
-        zone: Zone,
-        language: Language,
+        edition: watch::Receiver<Arc<Edition>>,
     ) -> Result<Self, reqwest::Error> {
         // A redirect could lead a token to another host.
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
-        Ok(Self { view, clock, zone, language, http, wrong: Arc::default() })
+        Ok(Self { view, clock, edition, http, wrong: Arc::default() })
     }
 
     /// Works on one question and hands the reply to the switch.
@@ -98,7 +99,8 @@ impl Answers {
         };
         let Some(customer) = found.map(without_secrets) else { return Ok(Reply::Customer(None)) };
         let past = self.contacts(customer.id)?;
-        let card = crm::card::compose(&customer, &past, self.month_start(), None, &self.language);
+        let plan = self.edition.borrow().plan.clone();
+        let card = crm::card::compose(&customer, &past, self.month_start(&plan.time_zone), None, &plan.language);
         let facts = facts_of(&customer, card.contacts_this_month);
         Ok(Reply::Customer(Some(Box::new(Known { card, facts }))))
     }
@@ -142,11 +144,11 @@ impl Answers {
         Ok(contacts)
     }
 
-    fn month_start(&self) -> Time {
+    fn month_start(&self, zone: &Zone) -> Time {
         let now = self.clock.now();
-        let start = self.zone.local(now).and_then(|local| {
+        let start = zone.local(now).and_then(|local| {
             let first = local.date().first_of_month().to_datetime(jiff::civil::Time::midnight());
-            self.zone.instant(first)
+            zone.instant(first)
         });
         start.unwrap_or(now)
     }

@@ -49,6 +49,64 @@ fn a_good_edit_is_taken_and_a_bad_one_is_refused_while_the_running_plan_stays() 
 }
 
 #[test]
+fn a_reload_that_is_asked_for_says_what_is_new_what_waits_and_what_is_wrong() {
+    let network = Network::new();
+    let centre = Centre::serving(network);
+    let told = centre.run("reload").fails(1);
+    assert!(told.contains("no server runs here"), "{told}");
+    let served = Served::start(&centre);
+    assert_eq!(centre.run("reload").ok(), "Nothing has changed for new calls.\n");
+
+    let config = network.config();
+    let queue = config.replace("[queue.service]", "[queue.service]\nwrap_up_s = 7");
+    assert_ne!(queue, config);
+    centre.write("strowger.toml", &format!("{queue}\n[recording]\npath = \"elsewhere\"\n"));
+    // By request or by the saved file, whichever comes first: asked once more, what waits is told again.
+    served.wait_until_said("new calls take the new plan", 1);
+    let told = centre.run("reload").ok();
+    assert!(told.starts_with("Nothing has changed for new calls.\n"), "{told}");
+    assert!(
+        told.contains("`recording.path` takes effect at the next start") && told.contains("strowger.toml:"),
+        "{told}"
+    );
+    let said = served.said();
+    assert!(said.contains("queues.service.wrap_up_s: 30 → 7"), "{said}");
+    assert!(said.contains("`recording.path` takes effect at the next start"), "{said}");
+    let machine = centre.run("reload --json").json();
+    assert_eq!(machine["next_start"][0]["code"], "reload.next-start", "{machine:#}");
+
+    centre.write("dialplans/desk.toml", &DESK.replace("timeout = \"bye\"", "timeout = \"buy\""));
+    let told = centre.run("reload").fails(3);
+    assert!(told.contains("dialplans/desk.toml:6:") && told.contains("The running plan stays."), "{told}");
+
+    // The same over HTTP, for administrators.
+    centre.run_with("users add root --role admin", "good password\n").ok();
+    let (status, told) = reload_over_http(network, "root", "good password");
+    assert_eq!((status, &told["code"]), (422, &"plan.refused".into()), "{told:#}");
+    let broken = &told["findings"][0];
+    assert!(broken["file"].as_str().unwrap().ends_with("desk.toml") && broken["line"] == 6, "{told:#}");
+    assert!(broken["mend"].is_string(), "{told:#}");
+    centre.write("dialplans/desk.toml", DESK);
+    let (status, told) = reload_over_http(network, "root", "good password");
+    assert_eq!((status, &told["next_start"][0]["code"]), (200, &"reload.next-start".into()), "{told:#}");
+    served.stop();
+}
+
+fn reload_over_http(network: Network, user: &str, password: &str) -> (u16, serde_json::Value) {
+    let at = |path: &str| format!("http://{}:8080{path}", network.address(1));
+    let talk = async {
+        let client = reqwest::Client::new();
+        let body = serde_json::json!({ "user": user, "password": password });
+        let session = client.post(at("/api/session")).json(&body).send().await.unwrap();
+        assert!(session.status().is_success(), "{session:?}");
+        let cookie = session.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+        let answer = client.post(at("/api/reload")).header("cookie", cookie).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    };
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(talk)
+}
+
+#[test]
 fn the_service_manager_is_told_when_it_is_ready_and_when_it_stops() {
     let network = Network::new();
     let centre = Centre::serving(network);

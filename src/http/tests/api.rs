@@ -7,7 +7,8 @@ use super::Server;
 use crate::cause::{Cause, Party, What};
 use crate::command::UserRole;
 use crate::event::{Address, Fact, QueueExit, Role};
-use crate::http::centre::Centre;
+use crate::finding::Source;
+use crate::http::centre::{Centre, NotReloaded, Reloaded};
 use crate::ids::{LegId, RecordingId, VoicemailId};
 use crate::limits::http as limits;
 use crate::store::view::key;
@@ -314,4 +315,34 @@ async fn what_is_not_there_is_said_in_one_shape_and_bodies_are_bounded() {
     assert_eq!(ready.json::<Value>().await.unwrap()["reasons"][0], "draining");
     let page = server.request(Method::GET, "/").send().await.unwrap();
     assert!(page.headers()["content-security-policy"].to_str().unwrap().starts_with("default-src 'self'"));
+}
+
+#[tokio::test]
+async fn an_administrator_reloads_and_hears_what_is_new_what_waits_and_what_is_wrong() {
+    let server = Server::start().await;
+    let source = Source::new("strowger.toml", "[http]\nlisten = \"127.0.0.1:9\"\n");
+    let waits = source.warning("reload.next-start", 7..13, "`http.listen` takes effect at the next start.", "Restart.");
+    let wrong = source.error("config.type", 7..13, "It is no address.", "Write one.");
+    let changes = vec!["queues.support.wrap_up_s: 30 → 20".to_owned()];
+    server.centre.prepare_reload(Ok(Reloaded { changes: changes.clone(), next_start: vec![waits] }));
+    server.centre.prepare_reload(Err(NotReloaded::Refused(vec![wrong])));
+    server.centre.prepare_reload(Err(NotReloaded::Busy));
+    let admin = server.sign_in(UserRole::Admin).await;
+    let ask = || server.call(&admin, Method::POST, "/api/reload", None);
+
+    let (status, told) = ask().await;
+    assert_eq!((status, &told["changes"]), (StatusCode::OK, &json!(changes)));
+    let next = &told["next_start"][0];
+    assert_eq!((&next["file"], &next["line"], &next["mend"]), (&"strowger.toml".into(), &2.into(), &"Restart.".into()));
+
+    let (status, told) = ask().await;
+    assert_eq!((status, &told["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &"plan.refused".into()));
+    let wrong = &told["findings"][0];
+    assert_eq!((&wrong["severity"], &wrong["line"]), (&"error".into(), &2.into()), "{told}");
+    assert_eq!((&wrong["reason"], &wrong["mend"]), (&"It is no address.".into(), &"Write one.".into()));
+
+    let (status, told) = ask().await;
+    assert_eq!((status, &told["retry"]), (StatusCode::SERVICE_UNAVAILABLE, &true.into()));
+    let (status, told) = ask().await;
+    assert_eq!((status, &told["code"]), (StatusCode::CONFLICT, &"reload.unfollowed".into()));
 }

@@ -1,7 +1,7 @@
 //! A centre in memory: the view is folded as the writer folds it, orders are noted and answered, and events are made by
 //! the test.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -13,14 +13,14 @@ use crate::crm::people::{ClearPassword, PasswordHash};
 use crate::crm::{Phone, User};
 use crate::event::{Address, Direction, EVENT_VERSION, Event, Fact, RecordKind, Seq};
 use crate::http::auth::{Auth, SignOuts};
-use crate::http::centre::{Centre, Health, LadderMessage, PlanNames, ReadFailed};
+use crate::http::centre::{Centre, Health, LadderMessage, NotReloaded, PlanNames, ReadFailed, Reloaded};
 use crate::http::cti::{Bounds, Hub};
 use crate::http::desk::{Desk, QueuePlan, Start, StartAgent};
 use crate::ids::{AgentName, CallId, Epoch, LegId};
 use crate::runtime::bus::Observer;
 use crate::runtime::fold::EventFold;
 use crate::store::memory::MemoryView;
-use crate::store::{Fold, View, password};
+use crate::store::{Fold, RowChange, View, password};
 use crate::time::Time;
 
 /// How long a session lasts.
@@ -46,6 +46,8 @@ struct State {
     sign_outs: SignOuts,
     /// Answers prepared for orders, by name.
     refusals: BTreeMap<&'static str, Refusal>,
+    /// What comes of the next reloads.
+    reloads: VecDeque<Result<Reloaded, NotReloaded>>,
 }
 
 /// One hash serves all tests: making it takes tens of milliseconds by design.
@@ -69,7 +71,13 @@ impl MemoryCentre {
             auth,
             view: Arc::new(view),
             fold: EventFold::default(),
-            state: Mutex::new(State { now: NOW, events: Vec::new(), sign_outs, refusals: BTreeMap::new() }),
+            state: Mutex::new(State {
+                now: NOW,
+                events: Vec::new(),
+                sign_outs,
+                refusals: BTreeMap::new(),
+                reloads: VecDeque::new(),
+            }),
             links: Mutex::default(),
             orders: Mutex::default(),
             files: tempfile::tempdir().unwrap(),
@@ -118,6 +126,16 @@ impl MemoryCentre {
 
     pub fn refuse(&self, order: &'static str, refusal: Refusal) {
         self.state.lock().unwrap().refusals.insert(order, refusal);
+    }
+
+    /// Takes a row from the store behind everybody's back.
+    pub fn forget(&self, key: &[u8]) {
+        let next = Seq(self.view.position().unwrap().0 + 1);
+        assert!(self.view.apply(next, &[RowChange::Delete { key: key.to_vec() }]).unwrap());
+    }
+
+    pub fn prepare_reload(&self, outcome: Result<Reloaded, NotReloaded>) {
+        self.state.lock().unwrap().reloads.push_back(outcome);
     }
 
     /// A caller reaches the queue and is offered to `agent`.
@@ -215,6 +233,11 @@ impl Centre for MemoryCentre {
 
     fn plan(&self) -> PlanNames {
         PlanNames { domain: "localhost".into(), skills: vec!["billing".into()], ..PlanNames::default() }
+    }
+
+    fn reload(&self) -> BoxFuture<'_, Result<Reloaded, NotReloaded>> {
+        let next = self.state.lock().unwrap().reloads.pop_front().unwrap_or(Err(NotReloaded::Unfollowed));
+        Box::pin(async { next })
     }
 
     fn normalise(&self, number: &str) -> Option<Phone> {

@@ -61,7 +61,7 @@ export type Answer = {
 export type ApiError = {
   /** `call.unknown`, `role.forbidden`, `session.none`, … */
   code: string;
-  /** What is wrong with an imported text, where it is one. */
+  /** What is wrong with an imported text or with the configuration, where it is one. */
   findings?: Record<string, unknown>[];
   msg: string;
   /** Whether the same request may succeed later. */
@@ -490,6 +490,14 @@ export type RecordingView = {
   call: string;
   recording: string;
   seconds: number;
+};
+
+/** What a reload took. */
+export type Reloaded = {
+  /** What is different for new calls, a line each: `queues.support.wrap_up_s: 30 → 20`. Empty: nothing. */
+  changes: string[];
+  /** Changes that wait for the next start, with file, line, reason and mend. */
+  next_start: Record<string, unknown>[];
 };
 
 /** What a leg is in its call. */
