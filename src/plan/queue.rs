@@ -54,6 +54,7 @@ pub struct Queue {
     pub announcements: Announcements,
     pub overflow: Vec<Overflow>,
     pub hours: Option<HoursName>,
+    /// What clock the hours go by here, whatever they name themselves: offices far apart may share one set.
     /// Default: that of the hours, else of the plan.
     pub time_zone: Zone,
     /// Target: `service_level_percent` of calls within `service_level_s`. Default 80 in 20.

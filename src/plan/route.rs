@@ -1,9 +1,11 @@
 //! Whose call is this, what answers it, and which way does a call go out. Pure look-ups in a [`Plan`].
 
 use core::net::SocketAddr;
+use std::borrow::Cow;
 
-use super::hours::Verdict;
+use super::hours::{Hours, Verdict};
 use super::model::{Dialer, InboundNumber, OutboundRoute, Plan};
+use super::queue::Queue;
 use super::trunk::{CallerId, Trunk};
 use crate::ids::{DialplanName, Language, TrunkName};
 use crate::number::Number;
@@ -78,6 +80,16 @@ impl Plan {
             .filter_map(|entry| Some((best(entry)?, entry)))
             .max_by_key(|(specificity, _)| *specificity)
             .map(|(_, entry)| entry)
+    }
+
+    /// A queue's hours by the queue's clock; `None` where it has none: always open.
+    pub fn hours_of(&self, queue: &Queue) -> Option<Cow<'_, Hours>> {
+        let hours = self.hours.get(queue.hours.as_ref()?)?;
+        Some(if hours.time_zone == queue.time_zone {
+            Cow::Borrowed(hours)
+        } else {
+            Cow::Owned(Hours { time_zone: queue.time_zone.clone(), ..hours.clone() })
+        })
     }
 
     /// What answers a called number now; `None` where nothing does (404).

@@ -113,8 +113,8 @@ impl Switch {
         let edition = self.edition.clone();
         let mut turn: Option<Time> = None;
         for queue in edition.plan.queues.values() {
-            let hours = queue.hours.as_ref().and_then(|name| edition.plan.hours.get(name));
-            let open = hours.is_none_or(|hours| hours.is_open(self.now));
+            let hours = edition.plan.hours_of(queue);
+            let open = hours.as_ref().is_none_or(|hours| hours.is_open(self.now));
             // The ACD has every queue of the edition in force.
             let _ = self.acd.handle_queue_open(self.now, &queue.name, open);
             turn = turn.into_iter().chain(hours.and_then(|hours| hours.next_change(self.now))).min();

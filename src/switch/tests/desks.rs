@@ -186,6 +186,7 @@ fn the_hours_of_a_number_reach_its_dialplan() {
     }
 }
 
+
 /// Somebody calls wang's own number, and is answered by the queue.
 fn call_wang(house: &mut House, call: &str) {
     house.invite(ALPHA, call, "13800138000", "95540");
@@ -229,4 +230,26 @@ fn a_caller_for_an_agent_who_is_not_there_does_not_wait_for_one() {
     call_wang(&mut house, "one");
     assert!(house.request(LI, Method::Invite).is_some());
     house.assert_sound();
+
+#[test]
+fn a_queue_goes_by_its_own_clock_and_opens_at_its_midnight() {
+    // In Shanghai Monday began ten hours ago; in New York it begins at 13:00 there.
+    let queue = "[queue.service]\nhours = \"office\"\ntime_zone = \"America/New_York\"\n";
+    let hours = "[hours.office]\ntime_zone = \"Asia/Shanghai\"\nmon = [\"00:00-12:00\"]\n";
+    let mut house = House::with(&format!("{}{hours}", PLAN.replace("[queue.service]\n", queue)));
+    let is_open = |house: &mut House, call: &str| {
+        let before = house.count(|fact| matches!(fact, Fact::QueueEntered { .. }));
+        house.invite(ALPHA, call, "13800138000", "95539");
+        let answer = house.final_response(ALPHA).unwrap();
+        house.ack(ALPHA, &answer, 1);
+        house.count(|fact| matches!(fact, Fact::QueueEntered { .. })) > before
+    };
+    assert!(!is_open(&mut house, "sunday"));
+    house.wait(Duration::from_secs(3 * 3_600 - 1));
+    assert!(!is_open(&mut house, "midnight"));
+    house.wait(Duration::from_secs(1));
+    assert!(is_open(&mut house, "monday"));
+    house.wait(Duration::from_secs(12 * 3_600));
+    assert!(!is_open(&mut house, "noon"));
+
 }
