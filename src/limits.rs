@@ -118,6 +118,8 @@ pub mod crm {
     /// Bytes of a user's password. NIST SP 800-63B §3.1.1.2 asks for 8 at least; the upper bound keeps a form from
     /// costing a minute.
     pub const PASSWORD_BYTES_MIN: usize = 8;
+    /// Bytes of a customer's card as JSON: three quarters of a row of the view, for hashed secrets are longer.
+    pub const CRM_CARD_BYTES: usize = 48 << 10;
     pub const PASSWORD_BYTES_MAX: usize = 256;
 }
 

@@ -297,12 +297,13 @@ pub fn exchange(args: &Args, office: &mut Office, exchange: &Exchange) -> anyhow
     match exchange {
         Exchange::Import { file, dry_run } => {
             let text = tables::read(file)?;
-            let read = match text.format {
+            let mut read = match text.format {
                 FileFormat::Csv => people_table::import_csv(&text.source, &office.plan.domain),
                 FileFormat::Json => people_table::import_json(&text.source, &office.plan.domain),
             };
-            tables::accept(args, &read.findings, &text.source)?;
             let staff = Staff::of(office)?;
+            read.fit(&text.source, &staff.users, &staff.profiles);
+            tables::accept(args, &read.findings, &text.source)?;
             let merged = merge(&staff, &read.people)?;
             let warnings = read.findings.into_iter().filter(|finding| finding.severity == Severity::Warning).collect();
             warn_of_unknown_accounts(&staff, &read.people);
@@ -361,12 +362,7 @@ fn merge(staff: &Staff, people: &[PersonDraft]) -> anyhow::Result<Merged> {
             }
         }
         let known = staff.profiles.get(&user.name);
-        let nobody = || AgentProfile { user: user.name.clone(), skills: BTreeMap::new() };
-        let profile = match &draft.agent {
-            Some(profile) => Some(profile.clone()),
-            None => (known.is_none() && user.role == Role::Agent).then(nobody),
-        };
-        if let Some(profile) = profile.filter(|profile| known != Some(profile)) {
+        if let Some(profile) = draft.profile(known).filter(|profile| known != Some(profile)) {
             changes.push(Change::save(RecordKind::Agent, &user.name, &profile)?);
         }
         match (stored, changes.is_empty()) {

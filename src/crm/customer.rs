@@ -92,9 +92,19 @@ impl Customer {
         if self.notes.len() > limits::CRM_NOTES_BYTES {
             return Err(CustomerError::TooLong { what: "the notes", limit: limits::CRM_NOTES_BYTES });
         }
+        let secrets = self.attributes.iter().filter(|(name, _)| name.starts_with(SECRET));
+        if secrets.map(|(_, secret)| secret.len()).any(|bytes| bytes > limits::PASSWORD_BYTES_MAX) {
+            return Err(CustomerError::TooLong { what: "a secret", limit: limits::PASSWORD_BYTES_MAX });
+        }
+        if serde_json::to_vec(self).map_or(usize::MAX, |card| card.len()) > limits::CRM_CARD_BYTES {
+            return Err(CustomerError::TooLong { what: "the whole card", limit: limits::CRM_CARD_BYTES });
+        }
         Ok(())
     }
 }
+
+/// Attributes whose name begins so are compared with what a caller keys, and never leave the store.
+pub const SECRET: &str = "secret.";
 
 /// Why a card cannot be saved.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -332,6 +342,20 @@ mod tests {
         let many = Customer { phones: vec![bai().phones[0].clone(); limits::CRM_PHONES + 1], ..bai() };
         assert!(matches!(many.check(), Err(CustomerError::TooMany { .. })));
         assert_eq!(bai().check(), Ok(()));
+        let secret = |bytes: usize| {
+            let attributes = [(format!("{SECRET}pin"), "9".repeat(bytes))].into();
+            Customer { attributes, ..bai() }.check().is_ok()
+        };
+        assert!(secret(limits::PASSWORD_BYTES_MAX) && !secret(limits::PASSWORD_BYTES_MAX + 1));
+        let attributes = |count: usize, bytes: usize| {
+            let attributes = (0..count).map(|n| (format!("a{n}"), "x".repeat(bytes)));
+            Customer { attributes: attributes.collect(), ..bai() }.check()
+        };
+        assert_eq!(attributes(limits::CRM_ATTRIBUTES, 10), Ok(()));
+        let many = CustomerError::TooMany { what: "attributes", limit: limits::CRM_ATTRIBUTES };
+        assert_eq!(attributes(limits::CRM_ATTRIBUTES + 1, 10), Err(many));
+        let heavy = CustomerError::TooLong { what: "the whole card", limit: limits::CRM_CARD_BYTES };
+        assert_eq!(attributes(limits::CRM_ATTRIBUTES, limits::CRM_FIELD_BYTES), Err(heavy));
     }
 
     #[test]

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::csv::{self, Field};
 use super::import::{Columns, Findings, json_items};
 use super::people::{AgentProfile, ClearPassword, Role, SipAccount, SkillLevel, User};
-use crate::finding::{Finding, Source};
+use crate::finding::{Finding, Severity, Source};
 use crate::ids::{AccountName, Language, SkillName, UserName};
-use crate::limits::crm as limits;
+use crate::limits::{ACD_AGENTS, crm as limits};
 
 /// One row of an import, checked; passwords are still in clear, for the store to hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,12 +26,20 @@ pub struct PersonDraft {
     pub account: Option<SipAccount>,
     /// The skills, where the row names some.
     pub agent: Option<AgentProfile>,
+    /// The name in the text.
+    pub place: Range<usize>,
 }
 
 impl PersonDraft {
     /// The user as it is saved where no new password is set: with the stored one.
     pub fn onto(&self, stored: Option<&User>) -> User {
         User { password: stored.and_then(|user| user.password.clone()), ..self.user.clone() }
+    }
+
+    /// The skills to save: those of the row, and none at all for an agent who has no profile yet.
+    pub fn profile(&self, known: Option<&AgentProfile>) -> Option<AgentProfile> {
+        let nobody = || AgentProfile { user: self.user.name.clone(), skills: BTreeMap::new() };
+        self.agent.clone().or_else(|| (known.is_none() && self.user.role == Role::Agent).then(nobody))
     }
 }
 
@@ -40,6 +48,47 @@ impl PersonDraft {
 pub struct PeopleImport {
     pub people: Vec<PersonDraft>,
     pub findings: Vec<Finding>,
+}
+
+impl PeopleImport {
+    /// Whether a row was left out.
+    pub fn has_errors(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Error)
+    }
+
+    /// Leaves out and reports the rows that do not fit beside what is stored: agents beyond the roster's bound, and
+    /// whoever would leave nobody to administrate.
+    pub fn fit(
+        &mut self,
+        source: &Source,
+        users: &BTreeMap<UserName, User>,
+        profiles: &BTreeMap<UserName, AgentProfile>,
+    ) {
+        let governs = |user: &User| user.role == Role::Admin && !user.disabled;
+        let staying = users.values().filter(|user| self.people.iter().all(|draft| draft.user.name != user.name));
+        let leaderless =
+            users.values().any(governs) && !staying.chain(self.people.iter().map(|draft| &draft.user)).any(governs);
+        let mut agents = profiles.len();
+        // The room there is goes to the first rows.
+        self.people.sort_by_key(|draft| draft.place.start);
+        self.people.retain(|draft| {
+            let name = &draft.user.name;
+            let finding = |code, reason, mend: &str| source.error(code, draft.place.clone(), reason, mend);
+            let wrong = if leaderless && users.get(name).is_some_and(governs) {
+                let reason = format!("Without `{name}` nobody is an administrator.");
+                Some(finding("people.last-admin", reason, "Keep the role, or make somebody else an administrator."))
+            } else if !profiles.contains_key(name) && draft.profile(None).is_some() {
+                agents += 1;
+                let reason = format!("`{name}` would be agent {agents}, and there may be {ACD_AGENTS}.");
+                (agents > ACD_AGENTS).then(|| finding("people.too-many", reason, "Remove agents who have left."))
+            } else {
+                None
+            };
+            let fits = wrong.is_none();
+            self.findings.extend(wrong);
+            fits
+        });
+    }
 }
 
 /// Reads CSV. `realm` is the one that SIP passwords are made for.
@@ -235,7 +284,7 @@ impl<'a> Reading<'a> {
         let account = self.account(raw, &user)?;
         let agent = self.agent(raw, &user)?;
         let password = self.password(raw)?;
-        Ok(PersonDraft { user, password, account, agent })
+        Ok(PersonDraft { user, password, account, agent, place: name.span.clone() })
     }
 
     fn role(&self, raw: &RawPerson) -> Result<Role, Finding> {
@@ -387,6 +436,35 @@ mod tests {
                 (12, "people.password"),
             ]
         );
+    }
+
+    #[test]
+    fn a_row_that_does_not_fit_beside_what_is_stored_is_told_with_its_place() {
+        let source = Source::new("people.csv", "role,name\nagent,amy\nagent,old\nagent,root\nagent,zoe\n");
+        let user = |name: &str, role| User { role, name: name.into(), ..import(AMY).people[0].user.clone() };
+        let users = |roles: &[(&str, Role)]| -> BTreeMap<UserName, User> {
+            roles.iter().map(|(name, role)| ((*name).into(), user(name, *role))).collect()
+        };
+        let profile = |name: String| {
+            let user = UserName::new(name);
+            (user.clone(), AgentProfile { user, skills: BTreeMap::new() })
+        };
+        // Room for one more: `old` has a profile already.
+        let mut profiles: BTreeMap<_, _> = (2..ACD_AGENTS).map(|n| profile(format!("agent{n}"))).collect();
+        profiles.extend([profile("old".to_owned())]);
+        let fitted = |stored: &[(&str, Role)]| {
+            let mut read = import_csv(&source, "pbx.test");
+            read.fit(&source, &users(stored), &profiles);
+            let names: Vec<String> = read.people.iter().map(|draft| draft.user.name.to_string()).collect();
+            let places: Vec<_> = read.findings.iter().map(|f| (f.code, f.line, f.column)).collect();
+            (names, places)
+        };
+        let (names, places) = fitted(&[("root", Role::Admin), ("old", Role::Agent)]);
+        assert_eq!(names, ["amy", "old"]);
+        assert_eq!(places, [("people.last-admin", 4, 7), ("people.too-many", 5, 7)]);
+        let (names, places) = fitted(&[("root", Role::Admin), ("other", Role::Admin)]);
+        assert_eq!(names, ["amy", "old"]);
+        assert_eq!(places, [("people.too-many", 4, 7), ("people.too-many", 5, 7)], "another administrator stays");
     }
 
     #[test]

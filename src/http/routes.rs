@@ -176,7 +176,7 @@ pub fn table() -> Vec<Route> {
 
         GET "/api/users" ADMINS "people" people::users, NO => List("UserView"), &[], "Users.";
         GET "/api/users/export" ADMINS "people" people::export_users, NO => Raw("text/csv"), EXPORT_QUERY, "All users and skills, without secrets.";
-        POST "/api/users/import" ADMINS "people" people::import_users, Body::Table => Json("ImportReport"), IMPORT_QUERY, "Save a table of users, accounts and skills.";
+        POST "/api/users/import" ADMINS "people" people::import_users, Body::Table => Json("ImportReport"), IMPORT_QUERY, "Save a table of users, accounts and skills; all or nothing.";
         GET "/api/users/{name}" ADMINS "people" people::user, NO => Json("UserView"), &[], "One user.";
         PUT "/api/users/{name}" ADMINS "people" people::put_user, Body::Json("UserBody") => NONE, &[], "Save a user.";
         DELETE "/api/users/{name}" ADMINS "people" people::delete_user, NO => NONE, &[], "Remove a user.";

@@ -4,10 +4,8 @@
 
 use super::password::{self, PasswordError};
 use crate::crm::Customer;
+use crate::crm::customer::SECRET;
 use crate::crm::people::{ClearPassword, PasswordHash};
-
-/// Attributes whose name begins so are compared with what a caller keys, and never leave the store.
-pub const SECRET: &str = "secret.";
 
 /// A secret that cannot be kept: which, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

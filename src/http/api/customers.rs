@@ -27,7 +27,7 @@ use crate::http::wire::{Moment, mask_number};
 use crate::ids::{CallId, CustomerId, Language};
 use crate::limits::http as limits;
 use crate::store::View;
-use crate::store::customer_secret::{NotSealed, seal, without_secrets};
+use crate::store::customer_secret::{seal, without_secrets};
 use crate::store::view::key;
 use crate::tier::Tier;
 
@@ -289,35 +289,50 @@ pub async fn import(
     }
     if !rules.dry_run {
         let sealed = tokio::task::spawn_blocking(move || sealed(import, &directory)).await;
-        let cards = sealed.map_err(ApiError::internal)?.map_err(|error| ApiError::bad_request(error.to_string()))?;
-        save_all(&site, &identity.actor(), cards).await?;
+        let records = sealed.map_err(ApiError::internal)??;
+        save_all(&site, &identity.actor(), records).await?;
         report.saved = true;
     }
     Ok(axum::Json(report))
 }
 
 /// The cards to save, with their secrets hashed.
-fn sealed(import: CustomerImport, directory: &Directory) -> Result<Vec<Customer>, NotSealed> {
+fn sealed(import: CustomerImport, directory: &Directory) -> Result<Vec<(RecordKind, Value)>, ApiError> {
     let cards = import.created.into_iter().chain(import.updated);
     let sealed = cards.map(|mut card| {
         let stored = directory.get(card.id);
-        seal(&mut card, stored).map(|()| card)
+        seal(&mut card, stored).map_err(ApiError::internal)?;
+        Ok((RecordKind::Customer, serde_json::to_value(&card).map_err(ApiError::internal)?))
     });
     sealed.collect()
 }
 
-/// Many saves wait for the disk together: one write serves them all.
-async fn save_all(site: &Site, by: &Actor, cards: Vec<Customer>) -> Result<(), ApiError> {
-    let saves = cards.into_iter().map(|card| async move {
-        let record = serde_json::to_value(&card).map_err(ApiError::internal)?;
-        let order = Order::SaveRecord { kind: RecordKind::Customer, record };
-        site.centre.order(crate::command::Command { by: by.clone(), order }).await.map_err(ApiError::from)
+/// Saves records that were checked. Many wait for the disk together: one write serves them all. Where the house fails
+/// at one of them (a full disk, a stop), the refusal says how many are saved all the same.
+pub async fn save_all(site: &Site, by: &Actor, records: Vec<(RecordKind, Value)>) -> Result<(), ApiError> {
+    let total = records.len();
+    let saves = records.into_iter().map(|(kind, record)| {
+        let order = Order::SaveRecord { kind, record };
+        site.centre.order(crate::command::Command { by: by.clone(), order })
     });
-    let mut saves = futures_util::stream::iter(saves).buffer_unordered(SAVED_AT_ONCE);
-    while let Some(saved) = saves.next().await {
-        saved?;
+    // In order: an account before the user who has it.
+    let mut saves = futures_util::stream::iter(saves).buffered(SAVED_AT_ONCE);
+    let (mut saved, mut last, mut failed) = (0, None, None);
+    while let Some(done) = saves.next().await {
+        match done {
+            Ok(done) => (saved, last) = (saved + 1, Some(done.seq)),
+            Err(refusal) => drop(failed.get_or_insert(refusal)),
+        }
     }
-    Ok(())
+    if let Some(seq) = last {
+        site.hub.wait_for(seq).await;
+    }
+    failed.map_or(Ok(()), |refusal| {
+        let error = ApiError::from(refusal);
+        let msg =
+            format!("{} {saved} of {total} records are saved; the same table once more saves the rest.", error.msg);
+        Err(ApiError { msg, ..error })
+    })
 }
 
 /// Nothing was saved: the findings say why.

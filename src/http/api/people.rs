@@ -8,16 +8,17 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::customers::{ExportRules, ImportReport, ImportRules, is_csv, unfit};
+use super::customers::{ExportRules, ImportReport, ImportRules, is_csv, save_all, unfit};
 use super::{Json, Query};
 use crate::command::{Actor, Command, Order, UserRole};
 use crate::crm::people::{ClearPassword, PasswordHash};
 use crate::crm::people_table::{PersonDraft, export_csv, export_json, import_csv, import_json};
 use crate::crm::{AgentProfile, SipAccount, User};
 use crate::event::RecordKind;
-use crate::finding::{Severity, Source};
+use crate::finding::Source;
 use crate::http::auth::Token;
 use crate::http::auth::guard::Identity;
 use crate::http::error::ApiError;
@@ -215,39 +216,62 @@ pub async fn import_users(
     text: String,
 ) -> Result<axum::Json<ImportReport>, ApiError> {
     let (is_csv, realm) = (is_csv(&headers), site.centre.plan().domain);
-    let read = tokio::task::spawn_blocking(move || {
+    let read = site.read(move |view| {
         let source = Source::new(if is_csv { "users.csv" } else { "users.json" }, text);
-        if is_csv { import_csv(&source, &realm) } else { import_json(&source, &realm) }
+        let mut import = if is_csv { import_csv(&source, &realm) } else { import_json(&source, &realm) };
+        let staff = Staff::of(view)?;
+        import.fit(&source, &staff.users, &staff.profiles);
+        Ok((import, staff))
     });
-    let import = read.await.map_err(ApiError::internal)?;
-    if import.findings.iter().any(|finding| finding.severity == Severity::Error) && !rules.partial {
+    let (import, staff) = read.await?;
+    if import.has_errors() && !rules.partial {
         return Err(unfit(import.findings));
     }
-    let mut report = ImportReport { findings: import.findings, ..ImportReport::default() };
-    for draft in import.people {
-        let stored = site.user(&draft.user.name).await?;
-        *if stored.is_some() { &mut report.updated } else { &mut report.created } += 1;
-        if !rules.dry_run {
-            save_draft(&site, &identity.actor(), draft, stored.as_ref()).await?;
-        }
+    let updated = import.people.iter().filter(|draft| staff.users.contains_key(&draft.user.name)).count();
+    let created = import.people.len() - updated;
+    let mut report = ImportReport { created, updated, findings: import.findings, ..ImportReport::default() };
+    if !rules.dry_run {
+        // Nothing is saved before the last of them is ready to be.
+        let records = tokio::task::spawn_blocking(move || records_of(import.people, &staff)).await;
+        save_all(&site, &identity.actor(), records.map_err(ApiError::internal)??).await?;
+        report.saved = true;
     }
-    report.saved = !rules.dry_run;
     Ok(axum::Json(report))
 }
 
-async fn save_draft(site: &Site, by: &Actor, draft: PersonDraft, stored: Option<&User>) -> Result<(), ApiError> {
-    let mut user = draft.onto(stored);
-    if let Some(ClearPassword(clear)) = draft.password {
-        user.password = Some(hashed(clear).await?);
+/// Who there is.
+struct Staff {
+    users: BTreeMap<UserName, User>,
+    profiles: BTreeMap<UserName, AgentProfile>,
+}
+
+impl Staff {
+    fn of(view: &dyn View) -> Result<Self, ApiError> {
+        let users = read_all::<User>(view, &key::users())?.into_iter().map(|user| (user.name.clone(), user));
+        let profiles = read_all::<AgentProfile>(view, &key::agents())?.into_iter();
+        let profiles = profiles.map(|profile| (profile.user.clone(), profile));
+        Ok(Self { users: users.collect(), profiles: profiles.collect() })
     }
-    if let Some(account) = &draft.account {
-        save(site, by.clone(), RecordKind::Account, account).await?;
+}
+
+/// The records that rows become, passwords hashed: tens of milliseconds each.
+fn records_of(people: Vec<PersonDraft>, staff: &Staff) -> Result<Vec<(RecordKind, Value)>, ApiError> {
+    let mut records = Vec::new();
+    for draft in people {
+        let name = &draft.user.name;
+        let mut user = draft.onto(staff.users.get(name));
+        if let Some(clear) = &draft.password {
+            user.password = Some(password::hash(clear).map_err(ApiError::internal)?);
+        }
+        if let Some(account) = &draft.account {
+            records.push((RecordKind::Account, serde_json::to_value(account).map_err(ApiError::internal)?));
+        }
+        records.push((RecordKind::User, serde_json::to_value(&user).map_err(ApiError::internal)?));
+        if let Some(profile) = draft.profile(staff.profiles.get(name)) {
+            records.push((RecordKind::Agent, serde_json::to_value(profile).map_err(ApiError::internal)?));
+        }
     }
-    save(site, by.clone(), RecordKind::User, &user).await?;
-    match &draft.agent {
-        Some(profile) => save(site, by.clone(), RecordKind::Agent, profile).await,
-        None => Ok(()),
-    }
+    Ok(records)
 }
 
 // -- accounts --------------------------------------------------------------------------------------------------------

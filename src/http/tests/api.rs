@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Server;
 use crate::cause::{Cause, Party, What};
-use crate::command::UserRole;
+use crate::command::{Refusal, UserRole};
 use crate::event::{Address, Fact, QueueExit, Role};
 use crate::finding::Source;
 use crate::http::centre::{Centre, NotReloaded, Reloaded};
@@ -267,6 +267,61 @@ async fn an_import_is_all_or_nothing_and_comes_out_again() {
     let saved: Value = import("", right).send().await.unwrap().json().await.unwrap();
     assert_eq!(saved["saved"], true);
     assert_eq!(server.get(&cookie, export).await.as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn of_a_table_with_a_bad_last_row_nobody_is_saved() {
+    let server = Server::start().await;
+    let admin = server.sign_in(UserRole::Admin).await;
+    let import = |query: &str, text: &'static str| {
+        let request = server.request(Method::POST, &format!("/api/users/import{query}")).header("cookie", &admin);
+        request.header(header::CONTENT_TYPE, "text/csv").body(text)
+    };
+    // The last row alone reads well; that it leaves no administrator shows beside what is stored.
+    let table = "name,role,password,account,sip_password,skills\n\
+                 wang,agent,good password,1001,s1p,billing:3\n\
+                 zhao,agent,good password,,,\n\
+                 admin,agent,,,,\n";
+    let refused = import("", table).send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let refused: Value = refused.json().await.unwrap();
+    let finding = &refused["findings"][0];
+    assert_eq!(
+        (&finding["code"], &finding["line"], &finding["column"]),
+        (&json!("people.last-admin"), &json!(4), &json!(1))
+    );
+    assert!(server.centre.orders.lock().unwrap().is_empty(), "not even an order was given");
+    let broken = table.replace("admin,agent,,,,", "li,agent,,,,billing:11");
+    let refused: Value = import("", broken.leak()).send().await.unwrap().json().await.unwrap();
+    assert_eq!(
+        (&refused["code"], &refused["findings"][0]["line"]),
+        (&json!("import.findings"), &json!(4)),
+        "{refused}"
+    );
+    assert!(server.centre.orders.lock().unwrap().is_empty());
+
+    let saved: Value = import("?partial=true", table).send().await.unwrap().json().await.unwrap();
+    assert_eq!(
+        (&saved["created"], &saved["updated"], &saved["saved"]),
+        (&json!(2), &json!(0), &json!(true)),
+        "{saved}"
+    );
+    assert_eq!(server.get(&admin, "/api/users/wang").await["has_password"], true);
+    assert_eq!(server.get(&admin, "/api/users/admin").await["role"], "admin");
+    let skilled = server.get(&admin, "/api/skills").await;
+    assert_eq!(skilled[0]["agents"], json!({ "wang": 3 }));
+}
+
+#[tokio::test]
+async fn an_import_that_the_house_cannot_finish_says_how_far_it_came() {
+    let server = Server::start().await;
+    let admin = server.sign_in(UserRole::Admin).await;
+    server.centre.refuse("record.save", Refusal::later("store.slow", "The disk is slow."));
+    let request = server.request(Method::POST, "/api/users/import").header("cookie", &admin);
+    let request = request.header(header::CONTENT_TYPE, "text/csv").body("name,role\nwang,supervisor\n");
+    let failed: Value = request.send().await.unwrap().json().await.unwrap();
+    let msg = "The disk is slow. 0 of 1 records are saved; the same table once more saves the rest.";
+    assert_eq!((&failed["code"], &failed["msg"]), (&json!("store.slow"), &json!(msg)));
 }
 
 #[tokio::test]
