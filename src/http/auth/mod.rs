@@ -40,6 +40,9 @@ pub struct Auth {
 struct Kept {
     sessions: BTreeMap<TokenId, SignedIn>,
     tickets: VecDeque<Ticket>,
+    /// Who came in by key or ticket and has a socket, as they were then.
+    programs: BTreeMap<u64, User>,
+    last_program: u64,
     /// API keys that were verified, by the digest of name, key and the stored hash they matched.
     keys: VecDeque<TokenId>,
     throttle: Throttle,
@@ -219,16 +222,23 @@ impl Auth {
             Fact::RecordRemoved { kind: RecordKind::User, key, .. } => (UserName::new(key), None),
             _ => return None,
         };
-        let stands = |user: &User| {
-            saved.as_ref().is_some_and(|saved| {
-                (saved.role, &saved.password, saved.disabled) == (user.role, &user.password, false)
-            })
-        };
+        let stands = |user: &User| user.name != name || saved.as_ref().is_some_and(|saved| stands(saved, user));
         let mut kept = self.lock();
-        let before = kept.sessions.len() + kept.tickets.len();
-        kept.sessions.retain(|_, session| session.user.name != name || stands(&session.user));
-        kept.tickets.retain(|ticket| ticket.user.name != name || stands(&ticket.user));
-        (kept.sessions.len() + kept.tickets.len() < before).then_some(name)
+        let entries = |kept: &Kept| kept.sessions.len() + kept.tickets.len() + kept.programs.len();
+        let before = entries(&kept);
+        kept.sessions.retain(|_, session| stands(&session.user));
+        kept.tickets.retain(|ticket| stands(&ticket.user));
+        kept.programs.retain(|_, user| stands(user));
+        (entries(&kept) < before).then_some(name)
+    }
+
+    /// Follows a program that came in by key or ticket for as long as its socket lives.
+    pub fn follow(self: &Arc<Self>, user: User) -> Followed {
+        let mut kept = self.lock();
+        kept.last_program += 1;
+        let id = kept.last_program;
+        kept.programs.insert(id, user);
+        Followed { auth: Arc::clone(self), id }
     }
 
     // -- tickets -----------------------------------------------------------------------------------------------------
@@ -258,6 +268,30 @@ impl Auth {
         // What is kept is whole after every statement.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A program with a socket. Hold it as long as the socket lives.
+pub struct Followed {
+    auth: Arc<Auth>,
+    id: u64,
+}
+
+impl Followed {
+    /// Whether its user may still do what it could when it came in.
+    pub fn stands(&self) -> bool {
+        self.auth.lock().programs.contains_key(&self.id)
+    }
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        self.auth.lock().programs.remove(&self.id);
+    }
+}
+
+/// Whether who came in as `entered` would still come in by the record as it is.
+pub fn stands(record: &User, entered: &User) -> bool {
+    (record.role, &record.password, record.disabled) == (entered.role, &entered.password, false)
 }
 
 /// Signs users out whose record changed; on the bus, before the hub.

@@ -18,7 +18,7 @@ use super::session::Admitted;
 use crate::command::Refusal;
 use crate::event::Seq;
 use crate::http::auth::guard::{Identity, Origin, PeerAddress, check_origin, identify};
-use crate::http::auth::me;
+use crate::http::auth::{Followed, me, stands};
 use crate::http::error::ApiError;
 use crate::http::orders;
 use crate::http::site::Site;
@@ -60,6 +60,13 @@ async fn enter(site: &Site, headers: &HeaderMap, from: IpAddr) -> Result<Option<
     }
 }
 
+/// Who came in, and whether they still may.
+struct Door {
+    identity: Identity,
+    /// Programs; people have a session.
+    followed: Option<Followed>,
+}
+
 struct Connection {
     site: Arc<Site>,
     identity: Option<Identity>,
@@ -89,6 +96,9 @@ impl Connection {
         let Some(identity) = self.identify(hello.ticket.as_deref()) else {
             return close(&mut writer, SIGNED_OUT).await;
         };
+        let followed = identity.session.is_none().then(|| self.site.auth.follow(identity.user.clone()));
+        let door = Door { identity, followed };
+        let identity = &door.identity;
         let (now, me) = (self.site.centre.now(), me(&identity.user, self.site.centre.plan().reasons));
         let masked = self.site.is_masked(me.role);
         let attached = match self.site.hub.attach(&me, masked, hello.resume, now) {
@@ -108,7 +118,7 @@ impl Connection {
             me: me.clone(),
         });
         let ending = match self.write(&mut writer, Message::text(welcome.text())).await {
-            Ok(()) => self.serve(&identity, &attached, &mut writer, &mut reader).await,
+            Ok(()) => self.serve(&door, &attached, &mut writer, &mut reader).await,
             Err(Gone) => None,
         };
         if self.site.hub.detach(&attached, self.site.centre.now()) {
@@ -130,11 +140,12 @@ impl Connection {
     /// Until it ends; `None` where the client is gone.
     async fn serve(
         &self,
-        identity: &Identity,
+        door: &Door,
         attached: &Attached,
         writer: &mut Writer,
         reader: &mut Reader,
     ) -> Option<Ending> {
+        let identity = &door.identity;
         let mut pings = interval(self.site.settings.ping_every);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         pings.reset();
@@ -156,7 +167,7 @@ impl Connection {
                 frame = reader.next() => match frame {
                     Some(Ok(Message::Text(text))) => {
                         heard = Instant::now();
-                        if !self.is_signed_in(identity) {
+                        if !self.is_signed_in(door) {
                             return Some(SIGNED_OUT);
                         }
                         self.handle(identity, attached, &text);
@@ -170,7 +181,7 @@ impl Connection {
                     if heard.elapsed() > self.site.settings.ping_every * 5 / 2 {
                         return None;
                     }
-                    if !self.is_signed_in(identity) {
+                    if !self.is_signed_in(door) || !self.is_known(identity).await {
                         return Some(SIGNED_OUT);
                     }
                     warned = self.warn_of_expiry(identity, attached, warned);
@@ -183,9 +194,19 @@ impl Connection {
     }
 
     /// A program's socket stands as long as its user; a person's as long as the session.
-    fn is_signed_in(&self, identity: &Identity) -> bool {
+    fn is_signed_in(&self, door: &Door) -> bool {
         let now = self.site.centre.now();
-        identity.session.is_none_or(|id| self.site.auth.session(id, now).is_some())
+        door.followed.as_ref().is_none_or(Followed::stands)
+            && door.identity.session.is_none_or(|id| self.site.auth.session(id, now).is_some())
+    }
+
+    /// By the stored record: a change that came while somebody was let in was told before there was a socket to end.
+    async fn is_known(&self, identity: &Identity) -> bool {
+        match self.site.user(&identity.user.name).await {
+            Ok(record) => record.is_some_and(|record| stands(&record, &identity.user)),
+            // The next PING asks again.
+            Err(_) => true,
+        }
     }
 
     fn warn_of_expiry(&self, identity: &Identity, attached: &Attached, warned: bool) -> bool {

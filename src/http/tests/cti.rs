@@ -15,6 +15,7 @@ use crate::http::desk::Desk;
 use crate::http::desk::entity::Me;
 use crate::http::orders::ORDERS;
 use crate::limits::http as limits;
+use crate::store::view::key;
 
 fn state(state: AgentState) -> Fact {
     Fact::AgentStateChanged { agent: "agent".into(), state, reason: String::new(), deadline: None }
@@ -72,6 +73,64 @@ async fn a_program_enters_by_key_and_ticket_once() {
             assert_eq!(client.close_code().await, 4401, "a ticket is used up");
         }
     }
+}
+
+#[tokio::test]
+async fn a_programs_socket_ends_with_its_user_its_role_and_its_key() {
+    let server = Server::start().await;
+    let admin = server.sign_in(UserRole::Admin).await;
+    let mut key = super::PASSWORD.to_owned();
+    for how in ["key", "role", "disabled", "removed"] {
+        let bearer = format!("integration:{key}");
+        let header = format!("Bearer {bearer}");
+        let mut by_key =
+            server.socket(&[("authorization", &header), ("sec-websocket-protocol", "cti.v1")]).await.unwrap();
+        by_key.send(json!({ "t": "hello", "client": "crm/2" })).await;
+        let response = server.request(Method::POST, "/api/ticket").bearer_auth(&bearer).send().await.unwrap();
+        let ticket: Value = response.json().await.unwrap();
+        let mut by_ticket = server.socket(&[("sec-websocket-protocol", "cti.v1")]).await.unwrap();
+        by_ticket.send(json!({ "t": "hello", "client": "crm/2", "ticket": ticket["ticket"] })).await;
+        for client in [&mut by_key, &mut by_ticket] {
+            assert_eq!(client.next().await["t"], "welcome", "{how}");
+            assert_eq!(client.ask(sub(&["calls"])).await["t"], "snap", "{how}");
+        }
+
+        let put = |body: Value| server.call(&admin, Method::PUT, "/api/users/integration", Some(body));
+        let (status, _) = put(json!({ "role": "integration", "display": how })).await;
+        assert_eq!(status, StatusCode::NO_CONTENT, "another display name ends nothing");
+        server.centre.arrive(1);
+        for client in [&mut by_key, &mut by_ticket] {
+            assert_eq!(client.next().await["t"], "ev", "{how}");
+        }
+        let (status, said) = match how {
+            "key" => server.call(&admin, Method::POST, "/api/users/integration/key", None).await,
+            "role" => put(json!({ "role": "agent" })).await,
+            "disabled" => put(json!({ "role": "integration", "disabled": true })).await,
+            _ => server.call(&admin, Method::DELETE, "/api/users/integration", None).await,
+        };
+        assert!(status.is_success(), "{how}: {said}");
+        for client in [&mut by_key, &mut by_ticket] {
+            assert_eq!(client.close_code().await, 4409, "{how}");
+        }
+        if let Some(fresh) = said["key"].as_str() {
+            key = fresh.to_owned();
+        }
+        if how != "removed" {
+            put(json!({ "role": "integration" })).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn whoever_was_let_in_while_the_record_went_is_found_out_at_the_next_ping() {
+    let server = Server::with(|settings| settings.ping_every = Duration::from_millis(20)).await;
+    let header = format!("Bearer integration:{}", super::PASSWORD);
+    let mut client = server.socket(&[("authorization", &header), ("sec-websocket-protocol", "cti.v1")]).await.unwrap();
+    client.send(json!({ "t": "hello", "client": "crm/2" })).await;
+    assert_eq!(client.next().await["t"], "welcome");
+    // The store knows, and nobody is told any more.
+    server.centre.forget(&key::user(&"integration".into()));
+    assert_eq!(client.close_code().await, 4401);
 }
 
 #[tokio::test]
