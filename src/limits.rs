@@ -21,16 +21,28 @@ pub mod call {
     pub const RECORD_TEXT_BYTES: usize = 256;
     /// Bytes of an agent's notes as JSON writes them.
     pub const RECORD_NOTES_BYTES: usize = 20 << 10;
+    /// Ended calls kept for what comes late, more than a thousand agents can have in wrap-up at once. Past it the oldest
+    /// gives way, and its record stands as it is.
+    pub const RECORDS_ENDED: usize = 2_048;
 }
 
 /// The threads: [`crate::runtime`].
 pub mod runtime {
+    use core::time::Duration;
+
     /// Inputs that may wait for the switch: about ten seconds of a flood. Past it messages are dropped (SIP repeats
     /// them), commands are refused, and whoever may wait waits.
     pub const INBOX: usize = 32_768;
     /// Inputs that may wait together with those that are told once: ends of connections, failed sends, links of desktops,
     /// replies. Past it they are lost, and the log says so.
     pub const INBOX_KEPT: usize = 131_072;
+    /// Bytes of a company system's answer. Past it the step has failed.
+    pub const ANSWER_BYTES: usize = 256 << 10;
+    /// Wrong answers in a row that lock a customer's secret, and for how long.
+    pub const WRONG_IN_A_ROW: u32 = 5;
+    pub const LOCKED_TIME: Duration = Duration::from_secs(30 * 60);
+    /// Customers whose tries are counted at once. Past it the next counts as locked.
+    pub const CUSTOMERS_GUESSED_AT: usize = 100_000;
     /// Calls up to which the switch's invariants are checked in production: beyond, the check would be felt.
     pub const WATCHED_CALLS: usize = 2_000;
 }
@@ -69,6 +81,12 @@ pub mod switch {
     pub const HEADERS: usize = 64;
     /// Bytes of one of them. Longer ones are not seen.
     pub const HEADER_BYTES: usize = 512;
+    /// Keys in one order. Past it: a refusal.
+    pub const DIGITS: usize = 64;
+    /// Bytes of wrap-up notes. Past it: a refusal.
+    pub const NOTES_BYTES: usize = 16 << 10;
+    /// Ended sessions whose last messages still find their call's ladder; the oldest gives way.
+    pub const SESSIONS_TRACED: usize = 2_048;
 }
 
 /// Storage: [`crate::store`].
@@ -111,6 +129,8 @@ pub mod crm {
     pub const CRM_PHONES: usize = 16;
     /// Attributes of one customer.
     pub const CRM_ATTRIBUTES: usize = 64;
+    /// Bytes of a customer's card as JSON: three quarters of a row of the view, for hashed secrets are longer.
+    pub const CRM_CARD_BYTES: usize = 48 << 10;
     /// Candidates shown where a number matches several customers.
     pub const CRM_CANDIDATES: usize = 20;
     /// Skills of one agent.
@@ -118,8 +138,6 @@ pub mod crm {
     /// Bytes of a user's password. NIST SP 800-63B §3.1.1.2 asks for 8 at least; the upper bound keeps a form from
     /// costing a minute.
     pub const PASSWORD_BYTES_MIN: usize = 8;
-    /// Bytes of a customer's card as JSON: three quarters of a row of the view, for hashed secrets are longer.
-    pub const CRM_CARD_BYTES: usize = 48 << 10;
     pub const PASSWORD_BYTES_MAX: usize = 256;
 }
 
@@ -309,6 +327,8 @@ pub const ACD_NAMES: usize = 8;
 pub const ACD_RIVALS: usize = 6;
 // Configuration (`plan`, `config`). Reached: an error with the place, and the running plan stays.
 
+/// Requests for a reload that wait; the next is refused.
+pub const RELOADS_WAITING: usize = 16;
 /// Bytes of `strowger.toml`.
 pub const CONFIG_BYTES: usize = 4 * 1024 * 1024;
 /// Characters of a name of a trunk, queue, skill, reason or code.

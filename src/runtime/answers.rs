@@ -1,8 +1,6 @@
 //! Slow questions answered: the customer's record, company systems, credentials, host names.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use tokio::sync::watch;
 
@@ -17,15 +15,13 @@ use crate::net::resolve;
 use crate::plan::Zone;
 use crate::runtime::clock::SystemClock;
 use crate::runtime::switch_thread::SwitchHandle;
+use crate::runtime::tries::Tries;
 use crate::store::customer_secret::without_secrets;
 use crate::store::view::key;
 use crate::store::{View, ViewError, password};
 use crate::switch::{Edition, Input, Known, Query, Reply, RequestId};
 use crate::time::Time;
 
-/// Wrong credentials in a row that lock a customer, and for how long.
-const MOST_WRONG: u32 = 5;
-const LOCKED_FOR: Duration = Duration::from_secs(30 * 60);
 /// Bytes of a company system's answer.
 const MOST_BODY: usize = 256 << 10;
 /// Contacts read for a card.
@@ -39,7 +35,7 @@ pub struct Answers {
     /// Its time zone says when a month begins, its language what a card is written in.
     edition: watch::Receiver<Arc<Edition>>,
     http: reqwest::Client,
-    wrong: Arc<Mutex<BTreeMap<CustomerId, (u32, Time)>>>,
+    tries: Arc<Tries>,
 }
 
 impl Answers {
@@ -50,7 +46,7 @@ impl Answers {
     ) -> Result<Self, reqwest::Error> {
         // A redirect could lead a token to another host.
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
-        Ok(Self { view, clock, edition, http, wrong: Arc::default() })
+        Ok(Self { view, clock, edition, http, tries: Arc::default() })
     }
 
     /// Works on one question and hands the reply to the switch.
@@ -165,8 +161,7 @@ impl Answers {
             None => self.by_number(&caller)?,
         };
         let Some(known) = known else { return Ok(Reply::Compared(Compared::Wrong)) };
-        let now = self.clock.now();
-        if self.is_locked(known.id, now) {
+        if !self.tries.reserve(known.id, self.clock.now()) {
             return Ok(Reply::Compared(Compared::Locked));
         }
         let name = match method {
@@ -176,24 +171,7 @@ impl Answers {
         };
         let hash = known.attributes.get(name).map(|hash| crm::people::PasswordHash(hash.clone()));
         let right = password::verify(&crm::people::ClearPassword(keyed.0), hash.as_ref());
-        Ok(Reply::Compared(self.count(known.id, now, right)))
-    }
-
-    fn is_locked(&self, customer: CustomerId, now: Time) -> bool {
-        let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        wrong.get(&customer).is_some_and(|(count, last)| *count >= MOST_WRONG && now.since(*last) < LOCKED_FOR)
-    }
-
-    fn count(&self, customer: CustomerId, now: Time, right: bool) -> Compared {
-        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        if right {
-            wrong.remove(&customer);
-            return Compared::Verified;
-        }
-        wrong.retain(|_, (_, last)| now.since(*last) < LOCKED_FOR);
-        let (count, last) = wrong.entry(customer).or_default();
-        (*count, *last) = (*count + 1, now);
-        if *count >= MOST_WRONG { Compared::Locked } else { Compared::Wrong }
+        Ok(Reply::Compared(self.tries.settle(known.id, right)))
     }
 
     // -- company systems ---------------------------------------------------------------------------------------------

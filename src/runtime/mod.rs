@@ -8,3 +8,4 @@ pub mod inbox;
 pub mod media_thread;
 pub mod recording_thread;
 pub mod switch_thread;
+mod tries;
