@@ -182,6 +182,24 @@ fn nothing_is_left_half_done() {
     }
 }
 
+/// A bound that nothing reaches in a test may as well not hold.
+#[test]
+fn every_limit_is_reached_in_a_test() {
+    let limits = fs::read_to_string(source_root().join("limits.rs")).unwrap();
+    let names: Vec<&str> =
+        limits.lines().filter_map(|line| line.trim_start().strip_prefix("pub const ")?.split(':').next()).collect();
+    assert!(names.len() > 150, "{} limits", names.len());
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let mut tested: BTreeSet<String> = BTreeSet::new();
+    let regions = sources().into_iter().map(|(path, text)| text[tests_begin(&path, &text)..].to_owned());
+    for region in regions.chain(files_below(&folder).into_iter().map(|(_, text)| text)) {
+        let words = region.split(|c: char| !c.is_alphanumeric() && c != '_');
+        tested.extend(words.filter(|word| names.contains(word)).map(str::to_owned));
+    }
+    let forgotten: Vec<&str> = names.into_iter().filter(|name| !tested.contains(*name)).collect();
+    assert!(forgotten.is_empty(), "limits that no test names:\n{}", forgotten.join("\n"));
+}
+
 fn expand(name: &'static str) -> Vec<&'static str> {
     match name {
         L0 => {
@@ -198,8 +216,12 @@ fn source_root() -> PathBuf {
 }
 
 fn sources() -> Vec<(PathBuf, String)> {
+    files_below(&source_root())
+}
+
+fn files_below(folder: &Path) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
-    let mut folders = vec![source_root()];
+    let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -312,12 +334,25 @@ fn a_licence_expression_is_met_as_spdx_says() {
 /// Lines before the file's tests, with 1-based numbers; none of a file that is a test as a whole. Tests may reach
 /// anywhere.
 fn production_lines<'t>(path: &Path, text: &'t str) -> impl Iterator<Item = (usize, &'t str)> {
-    let end = if is_test_file(path) { 0 } else { text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len()) };
-    text[..end].lines().enumerate().map(|(i, line)| (i + 1, line))
+    text[..tests_begin(path, text)].lines().enumerate().map(|(i, line)| (i + 1, line))
+}
+
+/// Where a file's tests begin; its end where it has none.
+fn tests_begin(path: &Path, text: &str) -> usize {
+    if is_test_file(path) {
+        return 0;
+    }
+    let marks = ["mod tests {", "pub mod tests {", "pub(super) mod tests {", "pub(crate) mod tests {"];
+    let found = marks.iter().filter_map(|mark| text.find(&format!("#[cfg(test)]\n{mark}")));
+    found.min().unwrap_or(text.len())
 }
 
 /// Whether a file, or a folder it lies in, is declared by `#[cfg(test)] mod NAME;`.
 fn is_test_file(path: &Path) -> bool {
+    // Those that lie beside what they test are declared by `#[path]`.
+    if path.file_stem().is_some_and(|name| name.to_string_lossy().ends_with("_tests")) {
+        return true;
+    }
     let mut inside = path.to_owned();
     while inside != source_root() {
         let parent = inside.parent().unwrap().to_owned();

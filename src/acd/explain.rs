@@ -419,6 +419,17 @@ mod tests {
     }
 
     #[test]
+    fn of_each_verdict_the_first_few_agents_are_named_and_all_are_counted() {
+        let mut verdicts = Verdicts::default();
+        let roster = limits::ACD_NAMES + 5;
+        (0..roster).for_each(|_| verdicts.push(Verdict::OnCall));
+        let why = decision(roster, Vec::new(), verdicts);
+        let others = why.others();
+        assert_eq!((others.len(), others[0].count as usize, others[0].agents.len()), (1, roster, limits::ACD_NAMES));
+        assert_eq!(others[0].agents[0].as_str(), "agent0000");
+    }
+
+    #[test]
     fn why_not_is_answered_in_words() {
         let mut verdicts = Verdicts::default();
         [Verdict::Eligible, Verdict::OnCall, Verdict::Eligible].into_iter().for_each(|v| verdicts.push(v));

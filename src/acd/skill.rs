@@ -571,8 +571,11 @@ mod tests {
 
     #[test]
     fn depth_and_length_are_bounded() {
-        let deep = format!("{}en{}", "(".repeat(1_000 / 2 - 2), ")".repeat(1_000 / 2 - 2));
-        assert!(Expression::parse(&deep).unwrap_err().reason.contains("nested too deeply"));
+        let deep = |depth: usize| Expression::parse(&format!("{}en{}", "(".repeat(depth), ")".repeat(depth)));
+        assert!(deep(limits::ACD_EXPRESSION_DEPTH - 1).is_ok());
+        for depth in [limits::ACD_EXPRESSION_DEPTH, limits::ACD_EXPRESSION_BYTES / 2 - 2] {
+            assert!(deep(depth).unwrap_err().reason.contains("nested too deeply"));
+        }
         let long = "en or ".repeat(limits::ACD_EXPRESSION_BYTES);
         assert!(Expression::parse(&long).unwrap_err().reason.contains("longer than"));
     }

@@ -268,7 +268,7 @@ fn kept_address(address: &Address) -> Address {
 #[derive(Debug, Default)]
 pub struct Records {
     open: BTreeMap<CallId, CallRecord>,
-    /// At most [`MOST_ENDED`]; the oldest call gives way, its record stands as it is.
+    /// At most [`limits::RECORDS_ENDED`]; the oldest call gives way, its record stands as it is.
     ended: BTreeMap<CallId, CallRecord>,
 }
 
@@ -306,7 +306,7 @@ impl Records {
         let now = record.clone();
         if now.ended.is_some() && self.open.remove(&call).is_some() {
             self.ended.insert(call, now.clone());
-            if self.ended.len() > MOST_ENDED {
+            if self.ended.len() > limits::RECORDS_ENDED {
                 self.ended.pop_first();
             }
         }
@@ -333,9 +333,6 @@ impl Records {
         self.open.keys().map(|call| (*call, Fact::CallEnded { cause })).collect()
     }
 }
-
-/// Ended calls kept for what comes late: more than a thousand agents can have in wrap-up at once.
-pub const MOST_ENDED: usize = 2_048;
 
 #[expect(clippy::too_many_arguments, reason = "the fields of one fact, taken apart")]
 fn opened(
@@ -678,7 +675,14 @@ mod tests {
         }
         let record = record.expect("there were events");
         let bytes = serde_json::to_vec(&record).expect("a record is plain data").len();
+        let entries: usize = record.lengths().iter().map(|(_, length)| length).sum();
+        assert!(bytes <= limits::RECORD_BYTES || entries <= limits::RECORD_SHORT, "{bytes} bytes, {entries} entries");
         assert!(bytes < crate::limits::store::VIEW_ROW_BYTES * 7 / 8, "{bytes}");
+        let json = |text: &str| serde_json::to_string(text).expect("a text").len() - 2;
+        assert!(record.legs.iter().all(|leg| json(&leg.address.number) <= limits::RECORD_TEXT_BYTES));
+        assert!((limits::RECORD_NOTES_BYTES - 8..=limits::RECORD_NOTES_BYTES).contains(&json(&record.notes)));
+        let opening: Vec<u128> = record.legs[1..limits::RECORD_OPENING].iter().map(|leg| leg.leg.as_u128()).collect();
+        assert_eq!(opening, (100..).take(limits::RECORD_OPENING - 1).collect::<Vec<_>>(), "how it began");
         assert_eq!((record.ended, record.cause), (Some(Time::from_secs(100)), Some(hangup)));
         assert_eq!(record.agent, Some("li".into()), "who answered at last is known");
         assert!(record.legs.iter().any(|leg| leg.leg == last_leg), "a leg that lived was not left out for dead ones");
@@ -707,5 +711,23 @@ mod tests {
             assert_eq!(records.apply(&event(seq, 100, fact)), once);
         }
         assert_eq!(records.open().count(), 0, "a call that has ended is not opened by its beginning");
+    }
+
+    #[test]
+    fn of_many_ended_calls_the_oldest_gives_way() {
+        let mut records = Records::new();
+        let ended = Fact::CallEnded { cause: Cause::new(What::Hangup, Party::Caller) };
+        let late = |call: usize, seq: u64, fact: Fact| Event {
+            call: Some(CallId::from_u128(call as u128)),
+            ..event(seq, 100, fact)
+        };
+        for call in 0..=limits::RECORDS_ENDED {
+            records.apply(&late(call, 1, accepted()));
+            records.apply(&late(call, 2, ended.clone()));
+        }
+        let wrapped =
+            || Fact::InteractionWrapped { agent: "li".into(), code: "sold".into(), notes: String::new(), auto: false };
+        assert_eq!(records.apply(&late(0, 3, wrapped())), None);
+        assert!(records.apply(&late(1, 3, wrapped())).is_some());
     }
 }

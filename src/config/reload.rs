@@ -14,14 +14,13 @@ use tokio::time::Instant;
 
 use super::load::{Loaded, ReadDialplans, Refused, load};
 use crate::finding::{Finding, Source};
+use crate::limits::RELOADS_WAITING;
 use crate::plan::{diff, fixed};
 
 /// How long files must be quiet before a change is followed.
 pub const QUIET: Duration = Duration::from_millis(300);
 /// A folder that never gets quiet is followed after so long all the same.
 pub const QUIET_AT_MOST: Duration = Duration::from_secs(3);
-/// Requests that may wait for their reload; the next is refused.
-pub const REQUESTS_MAX: usize = 16;
 
 /// What asked for a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,7 +156,7 @@ impl<D> Clone for ReloadHandle<D> {
 impl<D> ReloadHandle<D> {
     /// A handle, and the end that [`watch`] takes.
     pub fn new() -> (Self, mpsc::Receiver<oneshot::Sender<Arc<Outcome<D>>>>) {
-        let (requests, receiver) = mpsc::channel(REQUESTS_MAX);
+        let (requests, receiver) = mpsc::channel(RELOADS_WAITING);
         (Self { requests }, receiver)
     }
 
@@ -458,7 +457,7 @@ mod tests {
                 async move { handle.request().await.map(drop) }
             })
         };
-        let waiting: Vec<_> = (0..REQUESTS_MAX).map(|_| ask()).collect();
+        let waiting: Vec<_> = (0..RELOADS_WAITING).map(|_| ask()).collect();
         assert_eq!(ask().await.unwrap(), Err(NoReload::Busy));
         drop(requests);
         for request in waiting {

@@ -306,4 +306,10 @@ mod tests {
             let _ = parse(&Source::new("c.csv", &text));
         }
     }
+
+    #[test]
+    fn an_endless_text_is_refused_unread() {
+        let text = " ".repeat(limits::IMPORT_BYTES + 1);
+        assert!(parse(&Source::new("c.csv", text)).is_err_and(|finding| finding.reason.contains("larger than 64 MiB")));
+    }
 }

@@ -247,4 +247,16 @@ mod tests {
         assert_eq!(SkillLevel::new(10).map(SkillLevel::get), Ok(10));
         assert!(serde_json::from_str::<AgentProfile>(r#"{"user":"amy","skills":{"billing":12}}"#).is_err());
     }
+
+    #[test]
+    fn an_agent_has_no_more_skills_than_fit() {
+        let level = SkillLevel::new(5).unwrap();
+        let with = |count: usize| {
+            let skills = (0..count).map(|n| (SkillName::new(format!("s{n}")), level)).collect();
+            AgentProfile { user: "li".into(), skills }.check()
+        };
+        assert_eq!(with(limits::AGENT_SKILLS), Ok(()));
+        let refused = PeopleError::TooManySkills { limit: limits::AGENT_SKILLS };
+        assert_eq!(with(limits::AGENT_SKILLS + 1), Err(refused));
+    }
 }

@@ -352,7 +352,7 @@ mod tests {
     #[test]
     fn a_script_that_never_ends_is_stopped() {
         let error = run("loop { n += 1; }", &[("n", Type::Number, true)]).expect_err("is stopped");
-        assert!(error.reason.contains("20000 operations"), "{error}");
+        assert!(error.reason.contains(&format!("{} operations", limits::SCRIPT_OPERATIONS)), "{error}");
         let error = run("let s = \"x\"; loop { s += s; }", &[]).expect_err("is stopped");
         assert!(error.reason.contains("too long") || error.reason.contains("too large"), "{error}");
     }
@@ -376,6 +376,9 @@ mod tests {
     #[test]
     fn text_that_nests_deeper_or_runs_longer_than_allowed_is_refused() {
         let most = limits::EXPRESSION_BYTES;
+        let nested = |depth: usize| parse_expression(&format!("{}1{}", "1+(".repeat(depth), ")".repeat(depth)));
+        assert!(nested(limits::EXPRESSION_DEPTH / 4).is_ok());
+        assert!(nested(limits::EXPRESSION_DEPTH).is_err());
         assert!(parse_expression(&"(".repeat(most)).is_err());
         assert!(parse_expression(&format!("{}1", "!".repeat(most - 1))).is_err());
         let long_sum = format!("1{}", "+1".repeat(most));

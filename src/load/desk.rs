@@ -46,3 +46,23 @@ impl AgentDesk for NoDesk {
         DeskLine { commands, news }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc::error::TrySendError;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn commands_beyond_the_desks_queue_are_refused_until_it_has_caught_up() {
+        let seat = Seat { agent: "li".into(), password: "pw".into(), account: "1001".into() };
+        let DeskLine { commands, mut news } = NoDesk.sit_down(&seat);
+        // The desk has not run yet.
+        for _ in 0..limits::LOAD_DESK_QUEUE {
+            commands.try_send(DeskCommand::SignIn).unwrap();
+        }
+        assert!(matches!(commands.try_send(DeskCommand::SignIn), Err(TrySendError::Full(_))));
+        assert_eq!(news.recv().await, Some(DeskNews::SignedIn));
+        assert!(commands.try_send(DeskCommand::SignIn).is_ok());
+    }
+}

@@ -43,7 +43,7 @@ pub async fn run(
     mut progress: impl FnMut(&LoadReport),
 ) -> Result<LoadReport, LoadError> {
     profile.check()?;
-    let (notes, mut facts) = mpsc::channel(limits::LOAD_NOTES);
+    let (notes, mut facts) = notes();
     let mut run = Run { clock: Clock::start(), notes, stations: JoinSet::new(), stop: watch::Sender::new(false) };
     run.open_agents(profile, &*desk).await?;
     run.open_bare_phones(profile).await?;
@@ -70,6 +70,11 @@ pub async fn run(
     wind_down.send_replace(true);
     finish(&mut stations, &mut facts, &mut report, profile.wind_down).await?;
     Ok(report)
+}
+
+/// From the parties to the report. One that cannot keep up loses notes rather than holding up the calls.
+fn notes() -> (mpsc::Sender<Note>, mpsc::Receiver<Note>) {
+    mpsc::channel(limits::LOAD_NOTES)
 }
 
 /// The end of the run's time; where a number of calls was asked for, also when all of them are over.
@@ -198,6 +203,19 @@ mod tests {
 
     fn at(host: Ipv4Addr) -> SocketAddr {
         SocketAddr::new(host.into(), 5060)
+    }
+
+    #[test]
+    fn so_many_notes_wait_for_the_report_and_further_ones_are_lost() {
+        let (notes, mut facts) = notes();
+        let noted = (0..limits::LOAD_NOTES + 9).filter(|_| notes.try_send(Note::CallPlaced).is_ok()).count();
+        assert_eq!(noted, limits::LOAD_NOTES);
+        drop(notes);
+        let mut report = LoadReport::default();
+        while let Ok(note) = facts.try_recv() {
+            report.note(note);
+        }
+        assert_eq!(report.calls_placed, limits::LOAD_NOTES as u64);
     }
 
     /// A caller's gateway and an agent's phone, straight against each other on loopback sockets.

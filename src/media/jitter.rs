@@ -427,4 +427,18 @@ mod tests {
         assert!(is_tone(&buffer.pull()));
         assert_eq!(buffer.late, 0);
     }
+
+    #[test]
+    fn whatever_comes_the_buffer_holds_no_more_than_its_packets() {
+        let mut buffer = JitterBuffer::default();
+        let ahead = u16::try_from(JITTER_PACKETS).unwrap();
+        for n in 0..3 * ahead {
+            buffer.insert(n, AUDIO, &tone(n % 8, 160));
+            assert!(buffer.held <= JITTER_PACKETS, "{} packets", buffer.held);
+        }
+        buffer.pull();
+        // One that is further ahead than there is room begins anew.
+        buffer.insert(10 * ahead, AUDIO, &tone(0, 160));
+        assert_eq!(buffer.held, 1);
+    }
 }

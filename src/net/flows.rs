@@ -157,4 +157,16 @@ mod tests {
         flows.close();
         assert!(flows.admit(Transport::Tcp, address(1, 1), false).is_none());
     }
+
+    #[test]
+    fn the_house_holds_so_many_of_a_source_and_so_many_in_all() {
+        let mut flows = Flows::new(2, mpsc::channel(1).0, usize::MAX);
+        let ports = u16::try_from(CONNECTIONS_PER_SOURCE).unwrap();
+        let hosts = u8::try_from(CONNECTIONS / CONNECTIONS_PER_SOURCE).unwrap();
+        let mut admitted = |host, port| flows.admit(Transport::Tcp, address(host, port), false).is_some();
+        assert!((1..=ports).all(|port| admitted(1, port)));
+        assert!(!admitted(1, ports + 1), "the source has its share");
+        assert!((2..=hosts).all(|host| (1..=ports).all(|port| admitted(host, port))));
+        assert!(!admitted(hosts + 1, 1), "there is no more room");
+    }
 }

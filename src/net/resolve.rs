@@ -24,6 +24,11 @@ pub async fn resolve(name: &Resolve) -> Result<Vec<Hop>, Unresolved> {
     let transport = transport_of(name);
     let port = name.port.unwrap_or(transport.default_port());
     let addresses = look_up(&name.host, port, RESOLVE_TIME).await?;
+    Ok(hops_of(transport, addresses))
+}
+
+/// Each address once, the first few.
+fn hops_of(transport: Transport, addresses: Vec<SocketAddr>) -> Vec<Hop> {
     let mut hops: Vec<Hop> = Vec::new();
     for address in addresses {
         let hop = Hop { transport, address };
@@ -31,7 +36,7 @@ pub async fn resolve(name: &Resolve) -> Result<Vec<Hop>, Unresolved> {
             hops.push(hop);
         }
     }
-    Ok(hops)
+    hops
 }
 
 fn transport_of(name: &Resolve) -> Transport {
@@ -82,5 +87,22 @@ mod tests {
         // RFC 6761 §6.4: `.invalid` never resolves.
         let failed = resolve(&name("sip:b@nowhere.invalid")).await.unwrap_err();
         assert!(failed.to_string().contains("nowhere.invalid"), "{failed}");
+    }
+
+    #[test]
+    fn of_a_name_with_very_many_addresses_the_first_few_are_taken() {
+        let address = |n: usize| SocketAddr::from(([192, 0, 2, u8::try_from(n / 2).unwrap()], 5060));
+        // The resolver names each twice, once a socket type.
+        let hops = hops_of(Transport::Udp, (0..4 * RESOLVED_ADDRESSES).map(address).collect());
+        assert_eq!(hops.len(), RESOLVED_ADDRESSES);
+        assert_eq!(hops.last().unwrap().address, address(2 * RESOLVED_ADDRESSES - 1));
+    }
+
+    #[tokio::test]
+    async fn a_resolver_that_is_silent_is_given_up_before_the_call_is() {
+        let failed = look_up("localhost", 5060, Duration::ZERO).await.unwrap_err();
+        let words = format!("no answer for localhost within {} s", RESOLVE_TIME.as_secs());
+        assert_eq!(failed.to_string(), words);
+        assert!(RESOLVE_TIME < crate::limits::ua::RESOLVE_TIME, "who asked hears why, not only that nothing came");
     }
 }

@@ -227,4 +227,13 @@ mod tests {
         assert!(sources.admit(later, from(3), Conduct::Proper));
         assert_eq!(sources.table().strangers.len(), 1, "the quiet ones made room");
     }
+
+    #[test]
+    fn so_many_sources_are_remembered_and_further_ones_share() {
+        let start = Instant::now();
+        let sources = Sources::new(start);
+        let from = |n: usize| IpAddr::from(u32::try_from(n).unwrap().to_be_bytes());
+        assert!((0..SOURCES + 9).all(|n| sources.admit(start, from(n), Conduct::Proper)));
+        assert_eq!(sources.table().strangers.len(), SOURCES);
+    }
 }

@@ -613,3 +613,15 @@ fn both_families_may_listen_everywhere_on_one_port() {
     let address = SocketAddr::new("::".parse().unwrap(), four.listeners()[0].local.port());
     Bound::open(&[Listen { transport: Transport::Udp, address, public: None }]).unwrap();
 }
+
+#[test]
+fn the_houses_times_suit_its_phones_and_its_transactions() {
+    use crate::limits::net::{CONNECT_TIME, IDLE_TIME, LINGER_TIME, MESSAGE_TIME};
+    let plan = crate::plan::Plan::default();
+    assert!(IDLE_TIME > plan.sip.registration_max_s.span(), "a phone behind NAT is reached for as long as it is bound");
+    // RFC 3261 §17: a transaction waits 64 T1.
+    let transaction = Duration::from_millis(64 * 500);
+    assert!(MESSAGE_TIME >= transaction, "no message is cut off that somebody still waits for");
+    assert!(4 * CONNECT_TIME <= transaction, "a dead address leaves time for the next ones");
+    assert!(2 * LINGER_TIME + CONNECT_TIME < plan.limits.drain_s.span(), "a stop is not held up by sockets");
+}

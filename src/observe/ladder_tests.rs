@@ -221,3 +221,36 @@ fn the_longest_ended_go_first_then_the_oldest_running() {
     assert!(ladders.get(id(1)).is_none(), "the oldest that runs");
     assert_eq!((ladders.calls.len(), ladders.bytes), (4, 4 * length));
 }
+
+#[test]
+fn a_dialog_too_many_goes_by_its_address() {
+    let mut ladders = Ladders::new();
+    for n in 0..LADDER_DIALOGS + 3 {
+        ladders.add(trace(n as u64, Direction::Received, &format!("dialog{n}"), "INVITE sip:1 SIP/2.0", "INVITE", ""));
+    }
+    let ladder = ladders.get(CALL).unwrap();
+    let named: Vec<bool> = ladder.rungs().iter().map(|rung| rung.dialog.is_some()).collect();
+    assert_eq!(named, [vec![true; LADDER_DIALOGS], vec![false; 3]].concat());
+}
+
+#[test]
+fn the_house_keeps_so_many_ended_ladders_and_so_many_bytes() {
+    let id = |n: usize| CallId::from_u128(n as u128);
+    let message = trace(0, Direction::Received, "inbound", "INVITE sip:1 SIP/2.0", "INVITE", "");
+    let ended = Fact::CallEnded { cause: Cause::new(cause::What::Hangup, cause::Party::Caller) };
+    let mut ladders = Ladders::new();
+    for n in 0..=LADDERS_ENDED {
+        ladders.add(Trace { call: id(n), ..message.clone() });
+        ladders.fold(&Event { call: Some(id(n)), ..event(ended.clone()) });
+    }
+    assert!(ladders.get(id(0)).is_none() && ladders.get(id(1)).is_some(), "the longest ended went");
+
+    let huge = trace(0, Direction::Received, "inbound", "INVITE sip:1 SIP/2.0", "INVITE", &"x".repeat(60_000));
+    let of_one_call = LADDER_MESSAGES * LADDER_MESSAGE_BYTES;
+    let mut ladders = Ladders::new();
+    for n in 0..=LADDER_BYTES / of_one_call {
+        (0..LADDER_MESSAGES).for_each(|_| ladders.add(Trace { call: id(n), ..huge.clone() }));
+    }
+    assert!(ladders.bytes <= LADDER_BYTES, "{}", ladders.bytes);
+    assert!(ladders.get(id(0)).is_none() && ladders.get(id(1)).is_some(), "the oldest went");
+}

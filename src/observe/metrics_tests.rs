@@ -226,3 +226,18 @@ fn a_label_with_too_many_values_ends_in_other() {
     let text = metrics.render();
     assert_eq!(text.lines().filter(|line| line.starts_with("strowger_trunk_up{")).count(), LABEL_VALUES + 1);
 }
+
+#[test]
+fn of_calls_too_many_to_follow_the_beginning_is_counted_and_nothing_is_held() {
+    let metrics = Metrics::new();
+    for call in 0..CALLS_FOLLOWED as u128 + 5 {
+        metrics.fold(&event(call, 1, accepted()));
+        let entered = Fact::QueueEntered { queue: "q".into(), priority: 0, tier: String::new(), position: 1 };
+        metrics.fold(&event(call, 1, entered));
+    }
+    let folded = metrics.folded();
+    assert_eq!((folded.accepted.len(), folded.waiting.len()), (CALLS_FOLLOWED, CALLS_FOLLOWED));
+    drop(folded);
+    let all = (CALLS_FOLLOWED + 5) as f64;
+    reads(&metrics, &[("strowger_calls_accepted_total{direction=\"inbound\"}", all)]);
+}

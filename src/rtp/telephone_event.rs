@@ -411,6 +411,19 @@ mod tests {
     }
 
     #[test]
+    fn no_key_is_shorter_or_longer_than_its_span() {
+        let phases = |span: Duration| {
+            let mut sender = KeySender::default();
+            sender.push("1", span, Duration::ZERO);
+            let sent = core::iter::from_fn(|| Some(sender.step_event())).take_while(|step| *step != KeyStep::Audio);
+            // The end is said three times, the first in the last phase.
+            sent.count() - 2
+        };
+        let of = |span: Duration| usize::try_from(span.as_millis() / 20).unwrap();
+        assert_eq!((phases(Duration::ZERO), phases(Duration::from_secs(60))), (of(KEY_SPAN.0), of(KEY_SPAN.1)));
+    }
+
+    #[test]
     fn keys_beyond_the_queue_are_refused() {
         let mut sender = KeySender::default();
         let taken = sender.push(&"1".repeat(KEYS_QUEUED + 9), Duration::ZERO, Duration::ZERO);

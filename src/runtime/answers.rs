@@ -11,6 +11,7 @@ use crate::dialplan::value::Value;
 use crate::ids::{CustomerId, Language};
 use crate::ivr::effect::HeaderValue;
 use crate::ivr::{Compared, HttpCall};
+use crate::limits::runtime::ANSWER_BYTES;
 use crate::net::resolve;
 use crate::plan::Zone;
 use crate::runtime::clock::SystemClock;
@@ -22,8 +23,6 @@ use crate::store::{View, ViewError, password};
 use crate::switch::{Edition, Input, Known, Query, Reply, RequestId};
 use crate::time::Time;
 
-/// Bytes of a company system's answer.
-const MOST_BODY: usize = 256 << 10;
 /// Contacts read for a card.
 const MOST_CONTACTS: usize = 200;
 
@@ -216,18 +215,24 @@ impl Answers {
         if let Some(body) = &call.body {
             request = request.json(body);
         }
-        let mut response = request.send().await.map_err(|error| error.without_url().to_string())?;
+        let response = request.send().await.map_err(|error| error.without_url().to_string())?;
         let status = response.status().as_u16();
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| error.without_url().to_string())? {
-            if bytes.len() + chunk.len() > MOST_BODY {
-                return Err(format!("the answer is over {MOST_BODY} bytes"));
-            }
-            bytes.extend_from_slice(&chunk);
-        }
+        let bytes = body_of(response).await?;
         let body = serde_json::from_slice(&bytes).unwrap_or(serde_json::Value::Null);
         Ok(Reply::Http { status, body })
     }
+}
+
+/// The body of an answer, up to [`ANSWER_BYTES`].
+async fn body_of(mut response: reqwest::Response) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| error.without_url().to_string())? {
+        if bytes.len() + chunk.len() > ANSWER_BYTES {
+            return Err(format!("the answer is over {ANSWER_BYTES} bytes"));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
 }
 
 /// The record as dialplans read it: `name`, `tier`, `language`, `number`, `contacts_this_month`, and every attribute.
@@ -246,4 +251,26 @@ pub fn facts_of(customer: &Customer, contacts_this_month: u32) -> CustomerFacts 
     put("number", text(customer.phones.first().map_or("", |phone| phone.as_str())));
     put("contacts_this_month", Value::Number(i64::from(contacts_this_month)));
     facts
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::routing::get;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_is_too_long_is_a_failure_and_not_half_an_answer() {
+        let routes = Router::new()
+            .route("/most", get(|| async { "x".repeat(ANSWER_BYTES) }))
+            .route("/more", get(|| async { "x".repeat(ANSWER_BYTES + 1) }));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        let ask = |path: &str| reqwest::get(format!("http://{address}/{path}"));
+        assert_eq!(body_of(ask("most").await.unwrap()).await.map(|body| body.len()), Ok(ANSWER_BYTES));
+        let refused = body_of(ask("more").await.unwrap()).await.unwrap_err();
+        assert_eq!(refused, format!("the answer is over {ANSWER_BYTES} bytes"));
+    }
 }

@@ -7,12 +7,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
-use crate::call::record::MOST_ENDED;
 use crate::call::{CallRecord, Records};
 use crate::crm::interaction::Outcome;
 use crate::crm::{Channel, Customer, Direction as Way, Interaction};
 use crate::event::{Direction, Event, Fact, RecordKind, Seq};
 use crate::ids::{AccountName, CallId, InteractionId, RecordingId, UserName};
+use crate::limits::call::RECORDS_ENDED;
 use crate::store::view::{every_row, key};
 use crate::store::{Fold, Row, RowChange, View, ViewError};
 
@@ -79,7 +79,7 @@ impl Fold for EventFold {
                 records.resume(record);
             }
         }
-        for row in view.range_back(&key::calls(), None, MOST_ENDED)? {
+        for row in view.range_back(&key::calls(), None, RECORDS_ENDED)? {
             if let Some(record) = read_call(&row).filter(|record| record.ended.is_some()) {
                 records.resume(record);
             }

@@ -234,4 +234,12 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn formats_past_the_limit_are_not_looked_at() {
+        let formats: Vec<String> = (0..limits::sdp::FORMATS + 9).map(|n| n.to_string()).collect();
+        let text = PHONE.replace("RTP/AVP 8 0 101", &format!("RTP/AVP {}", formats.join(" ")));
+        let sdp = SessionDescription::parse(text.as_bytes()).unwrap();
+        assert_eq!(sdp.media[0].payload_types().count(), limits::sdp::FORMATS);
+    }
 }

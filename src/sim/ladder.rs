@@ -197,4 +197,14 @@ mod tests {
              t+01:03.000                      · call.ended"
         );
     }
+
+    #[test]
+    fn of_a_long_run_the_last_lines_are_kept() {
+        let mut ladder = Ladder::default();
+        for n in 0..limits::SIM_RUNGS + 2 {
+            ladder.note(Time::from_secs(n as u64), None, "tick");
+        }
+        assert_eq!(ladder.rungs.len(), limits::SIM_RUNGS);
+        assert_eq!(ladder.rungs.front().map(|rung| rung.at), Some(Time::from_secs(2)));
+    }
 }

@@ -443,6 +443,12 @@ mod tests {
     }
 
     #[test]
+    fn no_gateway_is_larger_than_a_simulated_one_can_be() {
+        let most = |max_calls| endpoint_settings(TrunkSettings { max_calls, ..settings() }).max_calls;
+        assert_eq!((most(7), most(usize::MAX)), (7, limits::SIM_TRUNK_CALLS));
+    }
+
+    #[test]
     fn a_full_gateway_says_503() {
         let mut line = line(TrunkSettings { max_calls: 1, ..settings() }, AnswerPlan::ring());
         for _ in 0..2 {

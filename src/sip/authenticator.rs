@@ -61,3 +61,29 @@ impl Authenticator {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn challenge(nonce: u8) -> Message {
+        let text = format!(
+            "SIP/2.0 401 Unauthorized\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\nFrom: <sip:a@h>;tag=1\r\n\
+             To: <sip:b@h>;tag=2\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\n\
+             WWW-Authenticate: Digest realm=\"h\", nonce=\"n{nonce}\", algorithm=MD5, stale=true\r\n\
+             Content-Length: 0\r\n\r\n"
+        );
+        Message::parse(text.into()).unwrap()
+    }
+
+    #[test]
+    fn a_peer_that_calls_every_nonce_stale_is_answered_a_few_times_only() {
+        let account = Account { user: "a".to_owned(), password: "secret".to_owned() };
+        let mut authenticator = Authenticator::new(Some(account));
+        let answered = (0..CHALLENGES + 5).take_while(|nonce| authenticator.handle_challenge(&challenge(*nonce)));
+        assert_eq!(answered.count(), usize::from(CHALLENGES));
+        authenticator.handle_success();
+        assert!(authenticator.handle_challenge(&challenge(99)), "after a success they count anew");
+        assert!(!Authenticator::new(None).handle_challenge(&challenge(0)), "nothing to answer with");
+    }
+}

@@ -553,4 +553,15 @@ mod tests {
         let fresh = centre.dir.path().join("fresh");
         assert!(matches!(backup(&odd, &fresh, Time::EPOCH, |_, _| {}), Err(BackupError::Path(_))));
     }
+
+    #[test]
+    fn a_file_beyond_the_bound_ends_the_backup() {
+        let folder = tempfile::tempdir().unwrap();
+        let one = BackupFile { path: String::new(), bytes: 0, sha256: String::new() };
+        let (files, mut progress) = (vec![one; limits::BACKUP_FILES - 1], |_: &str, _: u64| {});
+        let mut copy = Copying { root: folder.path(), files, progress: &mut progress };
+        assert!(copy.file(&mut &b"sound"[..], "last.wav".to_owned()).is_ok());
+        let refused = copy.file(&mut &b"sound"[..], "more.wav".to_owned());
+        assert!(matches!(refused, Err(BackupError::TooMany { limit: limits::BACKUP_FILES })), "{refused:?}");
+    }
 }

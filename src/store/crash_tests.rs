@@ -299,3 +299,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_segment_is_preallocated_and_takes_the_largest_batch() {
+    use crate::limits::store::{LEDGER_BATCH_BYTES, LEDGER_RECORD_BYTES, LEDGER_SEGMENT_BYTES};
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledger = SegmentLedger::open(folder.path(), Epoch::from_u128(1)).unwrap();
+    let record = vec![b'x'; LEDGER_RECORD_BYTES];
+    let records = vec![record.as_slice(); LEDGER_BATCH_BYTES / LEDGER_RECORD_BYTES - 1];
+    ledger.append(&Batch { first: Seq::FIRST, records: &records }).unwrap();
+    let lengths = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap());
+    let segments: Vec<u64> = lengths
+        .filter(|entry| entry.file_name().to_string_lossy().ends_with(".seg"))
+        .map(|entry| entry.metadata().unwrap().len())
+        .collect();
+    assert_eq!(segments, [LEDGER_SEGMENT_BYTES]);
+}

@@ -236,7 +236,10 @@ mod tests {
         assert!(refused(&[]));
         assert!(refused(&[&large]));
         assert!(refused(&vec![&b"x"[..]; limits::LEDGER_BATCH_RECORDS + 1]));
-        assert!(refused(&vec![&large[1..]; 17]));
+        assert!(
+            refused(&vec![&large[1..]; limits::LEDGER_BATCH_BYTES / limits::LEDGER_RECORD_BYTES]),
+            "with their framing"
+        );
         assert!(!refused(&[&large[1..]]));
     }
 

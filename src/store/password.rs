@@ -7,13 +7,13 @@ use argon2::password_hash::phc::PasswordHash as Phc;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 
 use crate::crm::people::{ClearPassword, PasswordHash};
-use crate::limits::crm::{PASSWORD_BYTES_MAX as MAX_BYTES, PASSWORD_BYTES_MIN as MIN_BYTES};
+use crate::limits::crm::{PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN};
 
 /// Hashes with argon2id at the crate's defaults (19 MiB, 2 passes: OWASP's first recommendation) and a fresh salt
 /// from the operating system.
 pub fn hash(password: &ClearPassword) -> Result<PasswordHash, PasswordError> {
     let bytes = password.0.as_bytes();
-    if !(MIN_BYTES..=MAX_BYTES).contains(&bytes.len()) {
+    if !(PASSWORD_BYTES_MIN..=PASSWORD_BYTES_MAX).contains(&bytes.len()) {
         return Err(PasswordError::Length);
     }
     hashed(bytes)
@@ -23,7 +23,7 @@ pub fn hash(password: &ClearPassword) -> Result<PasswordHash, PasswordError> {
 /// short a text little; what protects it is that wrong answers lock the customer.
 pub fn hash_secret(secret: &ClearPassword) -> Result<PasswordHash, PasswordError> {
     let bytes = secret.0.as_bytes();
-    if !(1..=MAX_BYTES).contains(&bytes.len()) {
+    if !(1..=PASSWORD_BYTES_MAX).contains(&bytes.len()) {
         return Err(PasswordError::SecretLength);
     }
     hashed(bytes)
@@ -41,16 +41,16 @@ pub fn verify(password: &ClearPassword, hash: Option<&PasswordHash>) -> bool {
     let stored = hash.and_then(|hash| Phc::new(&hash.0).ok());
     let known = stored.is_some();
     let Some(stored) = stored.or_else(|| Phc::new(NOBODY).ok()) else { return false };
-    let matches = bytes.len() <= MAX_BYTES && Argon2::default().verify_password(bytes, &stored).is_ok();
+    let matches = bytes.len() <= PASSWORD_BYTES_MAX && Argon2::default().verify_password(bytes, &stored).is_ok();
     known && matches
 }
 
 /// Why a password is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
-    #[error("a password has {MIN_BYTES} to {MAX_BYTES} bytes.")]
+    #[error("a password has {PASSWORD_BYTES_MIN} to {PASSWORD_BYTES_MAX} bytes.")]
     Length,
-    #[error("a secret has 1 to {MAX_BYTES} bytes.")]
+    #[error("a secret has 1 to {PASSWORD_BYTES_MAX} bytes.")]
     SecretLength,
     #[error("the operating system gave no random salt.")]
     NoSalt,
@@ -89,8 +89,10 @@ mod tests {
 
     #[test]
     fn too_short_and_endless_passwords_are_refused() {
-        assert_eq!(hash(&clear("short")), Err(PasswordError::Length));
-        assert_eq!(hash(&clear(&"x".repeat(257))), Err(PasswordError::Length));
+        let of = |bytes: usize| hash(&clear(&"x".repeat(bytes)));
+        assert!(of(PASSWORD_BYTES_MIN).is_ok() && of(PASSWORD_BYTES_MAX).is_ok());
+        assert_eq!(of(PASSWORD_BYTES_MIN - 1), Err(PasswordError::Length));
+        assert_eq!(of(PASSWORD_BYTES_MAX + 1), Err(PasswordError::Length));
     }
 
     #[test]

@@ -543,6 +543,10 @@ mod tests {
     }
 
     fn bench(capacity: u64) -> Bench {
+        bench_with(capacity, quick())
+    }
+
+    fn bench_with(capacity: u64, settings: WriterSettings) -> Bench {
         let disk = MemoryDisk::new(capacity);
         let ledger = SegmentLedger::open_on(Arc::new(disk.clone()), Epoch::from_u128(1), SEGMENT).unwrap();
         let view = Arc::new(MemoryView::new());
@@ -550,7 +554,7 @@ mod tests {
         let (tell, reports) = mpsc::channel();
         let fold = Arc::new(WordFold(1));
         let report = move |report| tell.send(report).unwrap_or(());
-        let writer = Writer::start(Box::new(ledger), view.clone(), fold, quick(), report).unwrap();
+        let writer = Writer::start(Box::new(ledger), view.clone(), fold, settings, report).unwrap();
         Bench { disk, view, writer, reports }
     }
 
@@ -591,6 +595,27 @@ mod tests {
         bench.submit("set a 4").unwrap();
         assert_eq!(bench.writer.close(PATIENCE), Ok(()));
         assert_eq!(bench.view.get(b"a").unwrap().as_deref(), Some(&b"4"[..]));
+    }
+
+    #[test]
+    fn records_and_bytes_that_wait_for_a_hanging_disk_are_bounded() {
+        let waiting = |records: Vec<Vec<u8>>| {
+            let bench = bench_with(1 << 20, WriterSettings { queue_records: limits::WRITER_QUEUE_RECORDS, ..quick() });
+            bench.disk.stall();
+            bench.submit("set a 1").unwrap();
+            bench.wait_for(Report::Health(Health::Stalled));
+            let submit = || bench.writer.submit(bench.writer.next_seq(), records.clone());
+            let taken = (0..1_000).take_while(|_| submit().is_ok()).count();
+            assert_eq!(submit(), Err(Refused::Backlog));
+            bench.disk.resume();
+            // They are larger than this disk.
+            let _ = bench.writer.close(Duration::from_millis(10));
+            taken * records.len()
+        };
+        let short = waiting(vec![vec![0]; 1_024]);
+        assert!((limits::WRITER_QUEUE_RECORDS - 1_024..limits::WRITER_QUEUE_RECORDS).contains(&short), "{short}");
+        let large = waiting(vec![vec![0; limits::LEDGER_RECORD_BYTES]; 8]) * limits::LEDGER_RECORD_BYTES;
+        assert!((limits::WRITER_QUEUE_BYTES * 9 / 10..=limits::WRITER_QUEUE_BYTES).contains(&large), "{large}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::command::{Actor, Command, Done, ForcedState, Order, Refusal, UserRole
 use crate::crm::{AgentProfile, SipAccount, User};
 use crate::event::{Address, AgentState, Direction, Fact, OfferOutcome, RecordKind};
 use crate::ids::{AccountName, AgentName, CallId, LegId, TrunkName};
+use crate::limits::switch::{DIGITS, NOTES_BYTES};
 use crate::media::{MediaCommand, SendKeys};
 use crate::plan::model::Dialer;
 use crate::sip::digest::{Ha1, HashFunction};
@@ -196,10 +197,10 @@ impl Switch {
     }
 
     fn send_digits(&mut self, by: &Actor, call: CallId, digits: String) -> Outcome {
-        let fits = (1..=MOST_DIGITS).contains(&digits.len())
+        let fits = (1..=DIGITS).contains(&digits.len())
             && digits.chars().all(|c| matches!(c, '0'..='9' | '*' | '#' | 'A'..='D'));
         if !fits {
-            let msg = format!("Digits are 1 to {MOST_DIGITS} of 0–9, *, #, A–D.");
+            let msg = format!("Digits are 1 to {DIGITS} of 0–9, *, #, A–D.");
             return Err(Refusal::new("digits.invalid", msg));
         }
         self.on_own_talk(by, call, |switch, call, leg| {
@@ -316,8 +317,8 @@ impl Switch {
         {
             return Err(Refusal::new("wrap.none", "The wrap-up of that call is over. Another one is running."));
         }
-        if notes.len() > MOST_NOTES {
-            let msg = format!("Notes are at most {MOST_NOTES} bytes; these are {}.", notes.len());
+        if notes.len() > NOTES_BYTES {
+            let msg = format!("Notes are at most {NOTES_BYTES} bytes; these are {}.", notes.len());
             return Err(Refusal::new("notes.too_long", msg));
         }
         if !code.is_empty() {
@@ -512,11 +513,6 @@ impl Switch {
         self.emit(None, Fact::TrunkStateChanged { trunk, up, reason });
     }
 }
-
-/// Digits in one order.
-const MOST_DIGITS: usize = 64;
-/// Bytes of wrap-up notes.
-const MOST_NOTES: usize = 16 << 10;
 
 fn dialer_of(role: UserRole) -> Dialer {
     match role {

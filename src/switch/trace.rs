@@ -6,6 +6,7 @@ use bytes::Bytes;
 use memchr::memmem;
 
 use crate::ids::CallId;
+use crate::limits::switch::SESSIONS_TRACED;
 use crate::sip::Message;
 use crate::sip::event::SessionId;
 use crate::sip::flow::{Source, Transmit};
@@ -44,14 +45,11 @@ impl Switch {
     /// Remembers whose a session was; the oldest gives way.
     pub(super) fn remember_session(&mut self, session: SessionId, call: CallId) {
         self.traced.insert(session, call);
-        if self.traced.len() > MOST_TRACED {
+        if self.traced.len() > SESSIONS_TRACED {
             self.traced.pop_first();
         }
     }
 }
-
-/// Ended sessions whose last messages still find their call.
-const MOST_TRACED: usize = 2_048;
 
 /// The message without digest responses; while keys are secret also without bodies, which INFO carries keys in.
 fn masked(bytes: &Bytes, secure: bool) -> Bytes {

@@ -261,13 +261,14 @@ pub async fn list(
         return Ok(csv_response(&items));
     }
     let rows = page_size(wanted.filter.limit);
-    let (items, next) = site.read(move |view| page(view, &wanted, rows, masked)).await?;
+    let (items, next) = site.read(move |view| page(view, &wanted, (rows, limits::SCANNED_ROWS), masked)).await?;
     Ok(axum::Json(Page { items, next }).into_response())
 }
 
-/// All that is wanted, or a refusal where it is more than `most`: a table that ends too soon looks like the whole.
+/// All that is wanted, however many rows must be looked at, or a refusal where it is more than `most`: a table that
+/// ends too soon looks like the whole.
 fn export(view: &dyn View, wanted: &Wanted, most: usize, masked: bool) -> Result<Vec<Cdr>, ApiError> {
-    let (items, _) = page(view, wanted, most.saturating_add(1), masked)?;
+    let (items, _) = page(view, wanted, (most.saturating_add(1), usize::MAX), masked)?;
     if items.len() <= most {
         return Ok(items);
     }
@@ -275,8 +276,13 @@ fn export(view: &dyn View, wanted: &Wanted, most: usize, masked: bool) -> Result
     Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "export.too_long", msg))
 }
 
-/// Newest first. The cursor is the place below `c/`: `day/call`.
-fn page(view: &dyn View, wanted: &Wanted, rows: usize, masked: bool) -> Result<(Vec<Cdr>, Option<String>), ApiError> {
+/// Newest first: so many rows, of so many that are looked at. The cursor is the place below `c/`: `day/call`.
+fn page(
+    view: &dyn View,
+    wanted: &Wanted,
+    (rows, most_scanned): (usize, usize),
+    masked: bool,
+) -> Result<(Vec<Cdr>, Option<String>), ApiError> {
     let mut scanned = 0;
     let mut found = Vec::new();
     let mut before: Option<Vec<u8>> = match &wanted.filter.before {
@@ -285,7 +291,6 @@ fn page(view: &dyn View, wanted: &Wanted, rows: usize, masked: bool) -> Result<(
         None if wanted.to < Time::FAR_FUTURE => Some([&key::calls_of_day(wanted.to)[..], b"~"].concat()),
         None => None,
     };
-    let most_scanned = limits::SCANNED_ROWS.max(rows);
     let first_day = key::calls_of_day(wanted.from);
     loop {
         let chunk = view.range_back(&key::calls(), before.as_deref(), rows.min(1_000))?;
@@ -641,26 +646,47 @@ mod tests {
 
     #[test]
     fn an_export_that_would_end_too_soon_is_refused_with_its_mend() {
-        let (view, fold) = (MemoryView::new(), EventFold::default());
-        view.reset(fold.version()).unwrap();
-        for n in 1..=3 {
-            let fact = Fact::CallAccepted {
-                leg: LegId::from_u128(n),
-                direction: Direction::Inbound,
-                from: Default::default(),
-                to: Default::default(),
-                dialplan: None,
-                sip_call_id: String::new(),
-            };
-            let (seq, at) = (Seq(n as u64), Time::from_secs(n as u64));
-            let event = Event { v: EVENT_VERSION, seq, at, call: Some(CallId::from_u128(n)), fact };
-            view.apply(seq, &fold.rows(seq, &serde_json::to_vec(&event).unwrap())).unwrap();
-        }
+        let view = calls_from(&["1", "2", "3"]);
         let wanted = Wanted::read(Filter::default()).unwrap();
         assert_eq!(export(&view, &wanted, 3, false).unwrap().len(), 3);
         let refused = export(&view, &wanted, 2, false).unwrap_err();
         assert_eq!((refused.status.as_u16(), refused.code.as_str()), (413, "export.too_long"));
         assert!(refused.msg.contains("`from` and `to`"), "{}", refused.msg);
+    }
+
+    #[test]
+    fn a_page_ends_where_enough_was_looked_at_and_an_export_never() {
+        let mut callers = vec!["13800138000"];
+        callers.resize(limits::SCANNED_ROWS + 1, "95539");
+        let view = calls_from(&callers);
+        let wanted = Wanted::read(Filter { number: Some("13800138000".to_owned()), ..Filter::default() }).unwrap();
+        let (items, next) = page(&view, &wanted, (50, limits::SCANNED_ROWS), false).unwrap();
+        assert!(items.is_empty() && next.is_some(), "the oldest has not been looked at");
+        let rest = Wanted::read(Filter { number: wanted.filter.number.clone(), before: next, ..Filter::default() });
+        assert_eq!(page(&view, &rest.unwrap(), (50, limits::SCANNED_ROWS), false).unwrap().0.len(), 1);
+        assert_eq!(export(&view, &wanted, limits::EXPORT_ROWS, false).unwrap().len(), 1);
+    }
+
+    /// One call a number, the first the oldest.
+    fn calls_from(numbers: &[&str]) -> MemoryView {
+        let (view, fold) = (MemoryView::new(), EventFold::default());
+        view.reset(fold.version()).unwrap();
+        for (n, number) in (1..).zip(numbers) {
+            let fact = Fact::CallAccepted {
+                leg: LegId::from_u128(n),
+                direction: Direction::Inbound,
+                from: crate::event::Address { number: (*number).to_owned(), ..Default::default() },
+                to: Default::default(),
+                dialplan: None,
+                sip_call_id: String::new(),
+            };
+            let (seq, at) = (Seq(n as u64), Time::from_secs(n as u64));
+            // An id bears its time, as the switch makes it.
+            let call = CallId::from_u128((u128::from(at.as_millis()) << 80) | n);
+            let event = Event { v: EVENT_VERSION, seq, at, call: Some(call), fact };
+            view.apply(seq, &fold.rows(seq, &serde_json::to_vec(&event).unwrap())).unwrap();
+        }
+        view
     }
 
     #[test]

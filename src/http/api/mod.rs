@@ -61,3 +61,15 @@ pub fn page_size(limit: Option<usize>) -> usize {
 }
 
 const DEFAULT_PAGE: usize = 50;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::http::PAGE_ROWS;
+
+    #[test]
+    fn a_page_has_at_least_one_row_and_no_more_than_fit() {
+        let sizes = [None, Some(0), Some(7), Some(PAGE_ROWS + 1)].map(page_size);
+        assert_eq!(sizes, [DEFAULT_PAGE, 1, 7, PAGE_ROWS]);
+    }
+}

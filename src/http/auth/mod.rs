@@ -402,6 +402,18 @@ mod tests {
         assert!(!kept.keys.contains(&TokenId::of("0")) && kept.keys.contains(&TokenId::of("1")));
     }
 
+    #[tokio::test]
+    async fn a_password_too_many_waits_for_the_others_to_be_verified() {
+        let auth = Auth::new(Duration::from_secs(100));
+        let others = auth.verifying.acquire_many(u32::try_from(limits::VERIFYING).unwrap()).await.unwrap();
+        let (name, from) = (UserName::new("li"), "127.0.0.1".parse().unwrap());
+        let mut next = core::pin::pin!(auth.verify(&name, None, ClearPassword("guess".into()), from, NOW));
+        assert!(tokio::time::timeout(Duration::from_millis(1), next.as_mut()).await.is_err(), "it waits");
+        assert_eq!(auth.verifying.available_permits(), 0);
+        drop(others);
+        assert_eq!(next.await.unwrap_err(), Denied::Wrong);
+    }
+
     #[test]
     fn a_user_with_another_role_or_password_is_signed_out() {
         let auth = Auth::new(Duration::from_secs(100));

@@ -355,6 +355,21 @@ mod tests {
     }
 
     #[test]
+    fn of_many_answered_commands_the_oldest_is_forgotten_and_would_be_done_again() {
+        let (mut session, _) = session();
+        let at = |n: usize| NOW + Duration::from_millis(n as u64);
+        for n in 0..=limits::CTI_ANSWERED {
+            let id = format!("c{n}");
+            assert!(matches!(session.admit(&id, at(n)), Admitted::New), "{n}");
+            session.answer(&id, &ServerFrame::Ok { id: id.clone(), seq: Seq(1), call: None }, at(n));
+            session.take();
+        }
+        let now = at(limits::CTI_ANSWERED);
+        assert!(matches!(session.admit("c1", now), Admitted::Repeated));
+        assert!(matches!(session.admit("c0", now), Admitted::New));
+    }
+
+    #[test]
     fn each_event_names_the_one_before_it() {
         let (mut session, _) = session();
         push(&mut session, 12, NOW);

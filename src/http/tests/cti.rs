@@ -168,6 +168,19 @@ async fn a_supervisor_sees_numbers_and_an_agent_may_not_see_all_calls() {
 }
 
 #[tokio::test]
+async fn frames_and_ids_have_their_length() {
+    let server = Server::start().await;
+    let (mut client, _) = server.cti(&server.sign_in(UserRole::Agent).await, Value::Null).await;
+    client.send(json!({ "t": "sub", "id": "i".repeat(limits::CTI_ID_BYTES + 1), "topics": [] })).await;
+    let refused = client.next().await;
+    assert_eq!((&refused["code"], &refused["id"]), (&json!("frame.id"), &json!("")));
+    client.say(&"x".repeat(limits::CTI_FRAME_BYTES)).await;
+    assert_eq!(client.next().await["code"], "frame.not_json", "as long as may be");
+    client.say(&"x".repeat(limits::CTI_FRAME_BYTES + 1)).await;
+    assert!(client.message().await.is_none(), "the socket is closed");
+}
+
+#[tokio::test]
 async fn topics_of_one_session_are_bounded() {
     let server = Server::start().await;
     let (mut client, _) = server.cti(&server.sign_in(UserRole::Supervisor).await, Value::Null).await;

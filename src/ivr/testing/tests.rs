@@ -202,3 +202,21 @@ fn the_clock_of_a_test_is_the_centre_s_own() {
     let local = local_time(Time::from_secs(1_795_399_200), -180);
     assert_eq!((local.date.to_string().as_str(), local.hour, local.weekday), ("2026-11-22", 23, 7));
 }
+
+#[test]
+fn a_walk_in_which_too_much_happens_is_given_up() {
+    let (_, catalogue) = setting();
+    let names = Names { queues: [QueueName::new("service")].into(), ..Names::default() };
+    let plan = PLAN.replace("4 = \"card\"", "4 = \"card\", 5 = \"welcome\"");
+    let book = Arc::new(load(&[Source::new("dialplans/plan.toml", plan)], &catalogue, &names).book.unwrap());
+    // A caller who goes round and round.
+    let steps = "{ press = \"5\" }, ".repeat(limits::TRIAL_HAPPENINGS);
+    let text = format!("[[test]]\nname = \"it\"\nsteps = [{steps}]\nend = {{ hangup = true }}\n");
+    let tests = read_scenarios(&Source::new("dialplans/plan.test.toml", text), &book).unwrap();
+    let report = run(&book, &catalogue, &tests);
+    assert_eq!(report.failures().count(), 1);
+    let walked = &report.results[0].walked;
+    assert_eq!(walked.end, None);
+    let happened = walked.happenings.len();
+    assert!((limits::TRIAL_HAPPENINGS..limits::TRIAL_HAPPENINGS + 10).contains(&happened), "{happened}");
+}

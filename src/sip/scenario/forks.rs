@@ -195,3 +195,20 @@ fn no_more_than_the_limit_of_targets_is_rung() {
     world.agents[0].endpoint.invite(world.now, invite).unwrap();
     assert_eq!(said(&mut world).len(), TARGETS);
 }
+
+#[test]
+fn a_fork_beyond_the_limit_is_ended_like_the_others_and_not_remembered() {
+    use crate::limits::ua::FORKS;
+    let mut world = World::new(1);
+    let (_, invite) = invite_stranger(&mut world);
+    let mut answer = |tag: usize| -> Vec<Method> {
+        let answers = respond_to(&mut world, &invite, 200, &tag.to_string(), CONTACT);
+        answers.iter().filter_map(Message::method).collect()
+    };
+    assert_eq!(answer(0), [Method::Ack]);
+    for tag in 1..=FORKS {
+        assert_eq!(answer(tag), [Method::Ack, Method::Bye], "{tag}");
+    }
+    assert_eq!(answer(FORKS - 1), [Method::Ack], "a repetition of one that is remembered");
+    assert_eq!(answer(FORKS), [Method::Ack, Method::Bye], "one that is not is ended again");
+}

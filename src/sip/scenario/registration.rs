@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::phone::{Phone, said};
 use super::*;
 use crate::ids::{AccountName, TrunkName};
-use crate::limits::ua::CONTACTS;
+use crate::limits::ua::{CONTACT_BYTES, CONTACTS};
 use crate::sip::digest::{Account, DigestClient, Ha1, HashFunction};
 use crate::sip::endpoint::{Authorization, Bounds};
 use crate::sip::event::Unbound;
@@ -214,7 +214,7 @@ fn the_contact_over_the_limit_is_refused() {
     assert_eq!(register(&mut world, &mut phone, "").status(), Some(403));
     phone.contact = "<sip:p0@127.0.0.99>".into();
     assert_eq!(register(&mut world, &mut phone, "").status(), Some(200), "a refresh is always possible");
-    phone.contact = format!("<sip:{}@127.0.0.99>", "x".repeat(2_000));
+    phone.contact = format!("<sip:{}@127.0.0.99>", "x".repeat(CONTACT_BYTES));
     assert_eq!(register(&mut world, &mut phone, "").status(), Some(400));
 }
 

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use super::phone::{Phone, SDP, said};
 use super::*;
+use crate::limits::ua::RESOLVE_TIME;
 use crate::sip::endpoint::{Hop, Resolve};
 use crate::sip::event::Ending;
 use crate::sip::header::Name;
@@ -133,7 +134,7 @@ fn a_name_that_leads_nowhere_and_a_resolver_that_is_silent_fail_the_call() {
     world.settle();
     assert_eq!(world.expect(0, failed), 503);
     invite_to(&mut world, "sip:1@slow.example");
-    world.run(Duration::from_secs(9));
+    world.run(RESOLVE_TIME - Duration::from_secs(1));
     assert!(world.agents[0].events.is_empty());
     world.run(Duration::from_secs(2));
     assert_eq!(world.expect(0, failed), 503);
@@ -202,4 +203,26 @@ fn the_public_address_is_what_others_are_told() {
     world.agents[0].endpoint.provisional(world.now, session, 180, None).unwrap();
     let ringing = said(&mut world).pop().unwrap();
     assert!(ringing.header(Name::Contact).and_then(|h| h.text()).unwrap().contains("@203.0.113.5:5070"));
+}
+
+#[test]
+fn of_a_name_with_very_many_addresses_the_first_few_are_tried() {
+    use crate::limits::ua::HOPS;
+    let mut world = World::new(1);
+    invite_to(&mut world, "sip:1@trunk.example");
+    let resolve = world.agents[0].endpoint.poll_resolve().unwrap();
+    let hop =
+        |n: usize| Hop { transport: Transport::Udp, address: format!("127.0.0.{}:5060", 100 + n).parse().unwrap() };
+    world.agents[0].endpoint.handle_resolved(world.now, resolve.id, (0..2 * HOPS).map(hop).collect());
+    let mut tried = std::collections::BTreeSet::new();
+    while let Some(transmit) = world.agents[0].endpoint.poll_transmit() {
+        let remote = transmit.destination.remote();
+        tried.insert(remote);
+        // Nobody is there.
+        world.agents[0].endpoint.handle_unreachable(world.now, transmit.destination);
+    }
+    assert_eq!(tried, (0..HOPS).map(|n| hop(n).address).collect());
+    world.settle();
+    assert_eq!(world.expect(0, failed), 503);
+    world.assert_quiet();
 }

@@ -5,6 +5,7 @@ use core::time::Duration;
 use super::*;
 use crate::command::ForcedState;
 use crate::event::AgentState;
+use crate::sip::event::SessionId;
 
 fn state_of(house: &House, agent: &str) -> Option<(AgentState, String)> {
     house.facts().rev().find_map(|fact| match fact {
@@ -252,4 +253,32 @@ fn a_queue_goes_by_its_own_clock_and_opens_at_its_midnight() {
     house.wait(Duration::from_secs(12 * 3_600));
     assert!(!is_open(&mut house, "noon"));
 
+}
+
+#[test]
+fn keys_and_notes_of_one_order_are_bounded() {
+    use crate::limits::switch::{DIGITS, NOTES_BYTES};
+    let mut house = House::new();
+    house.seat("li");
+    house.talk(ALPHA, "c", LI);
+    let call = house.last_call();
+    let mut ask = |order: Order| house.order("li", UserRole::Agent, order).map_err(|refusal| refusal.code);
+    let digits = |count: usize| Order::SendDigits { call, digits: "1".repeat(count) };
+    assert!(ask(digits(DIGITS)).is_ok());
+    assert_eq!(ask(digits(DIGITS + 1)).unwrap_err(), "digits.invalid");
+    let notes = |bytes: usize| Order::Wrap { call, code: String::new(), notes: "x".repeat(bytes), finish: false };
+    assert!(ask(notes(NOTES_BYTES)).is_ok());
+    assert_eq!(ask(notes(NOTES_BYTES + 1)).unwrap_err(), "notes.too_long");
+}
+
+#[test]
+fn the_messages_of_so_many_ended_sessions_still_find_their_ladder() {
+    use crate::limits::switch::SESSIONS_TRACED;
+    let mut house = House::new();
+    let call = crate::ids::CallId::from_u128(1);
+    for n in 1..=SESSIONS_TRACED as u64 + 3 {
+        house.switch.remember_session(SessionId(n), call);
+    }
+    assert_eq!(house.switch.traced.len(), SESSIONS_TRACED);
+    assert_eq!(house.switch.traced.first_key_value().map(|(session, _)| *session), Some(SessionId(4)));
 }
