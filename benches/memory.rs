@@ -30,32 +30,13 @@ fn main() {
     strowger(&place.config, &["users", "import", plain(&place.people)]).wait_well();
     let centre = strowger(&place.config, &["serve", "--log-filter", "warn"]);
     wait_for("the centre", || get("/readyz").starts_with("HTTP/1.1 200"));
-    let size = calls.to_string();
-    let rate = (calls * 3).to_string();
-    let _load = strowger(
-        &place.config,
-        &[
-            "load",
-            "--target",
-            SIP,
-            "--http",
-            &format!("http://{HTTP}"),
-            "--accounts",
-            plain(&place.accounts),
-            "--dial",
-            "95539",
-            "--agents",
-            &size,
-            "--calls-max",
-            &size,
-            "--calls-per-minute",
-            &rate,
-            "--talk-s",
-            "600",
-            "--duration-s",
-            "600",
-        ],
+    let load = format!(
+        "load --target {SIP} --http http://{HTTP} --accounts {} --dial 95539 --agents {calls} --calls-max {calls} \
+         --calls-per-minute {} --talk-s 600 --duration-s 600",
+        plain(&place.people),
+        calls * 3
     );
+    let _load = strowger(&place.config, &load.split(' ').collect::<Vec<_>>());
     wait_for("every agent", || agents("ready") + agents("talking") + agents("ringing") >= calls);
     let few = calls / 10;
     wait_for("the first talks", || agents("talking") >= few);
@@ -75,29 +56,20 @@ struct Place {
     dir: PathBuf,
     config: PathBuf,
     people: PathBuf,
-    accounts: PathBuf,
 }
 
 impl Place {
     fn new(agents: u32) -> Self {
         let dir = std::env::temp_dir().join(format!("strowger-bench-memory-{}", std::process::id()));
         fs::create_dir_all(dir.join("dialplans")).expect("the temporary directory can be written");
-        let place = Self {
-            config: dir.join("strowger.toml"),
-            people: dir.join("people.csv"),
-            accounts: dir.join("accounts.csv"),
-            dir,
-        };
+        let place = Self { config: dir.join("strowger.toml"), people: dir.join("people.csv"), dir };
         let mut people = "name,role,password,account,sip_password,skills\n".to_owned();
-        let mut accounts = "account,password,user,user_password\n".to_owned();
         for n in FIRST_AGENT..FIRST_AGENT + agents {
             people.push_str(&format!("{n},agent,agent-{n},{n},phone-{n},talk:5\n"));
-            accounts.push_str(&format!("{n},phone-{n},{n},agent-{n}\n"));
         }
         fs::write(&place.config, CENTRE).expect("written above");
         fs::write(place.dir.join("dialplans/direct.toml"), DIALPLAN).expect("written above");
         fs::write(&place.people, people).expect("written above");
-        fs::write(&place.accounts, accounts).expect("written above");
         place
     }
 }

@@ -39,10 +39,10 @@ const TABLE: &[(&str, &[&str])] = &[
     ("net", &[L0, L1]),
     ("store", &[L0, L1, L2, "switch"]),
     ("observe", &[L0, L1, L2, "switch"]),
-    ("config", &[L0, L1, L2, "switch"]),
+    ("load", &[L0, "audio", "sim"]),
+    ("config", &[L0, L1, L2, "switch", "load"]),
     ("runtime", &[L0, L1, L2, "switch", "net", "store", "observe", "config"]),
     ("http", &[L0, L1, L2, "switch", "store", "observe", "config", "runtime"]),
-    ("load", &[L0, "audio", "sim"]),
     // L5
     ("app", &[L0, L1, L2, "switch", "sim", "net", "store", "observe", "config", "runtime", "http", "load"]),
 ];

@@ -20,6 +20,7 @@ use crate::config::report;
 use crate::http::api::demo::{DemoHints, DemoNumber, DemoPhone, DemoUser};
 use crate::http::desk::entity::Words;
 use crate::load::cti::CtiDesk;
+use crate::load::desk::Seat;
 use crate::load::driver;
 use crate::load::profile::{Line, LoadProfile};
 use crate::load::report::LoadReport;
@@ -33,7 +34,7 @@ use crate::store::LedgerError;
 use crate::switch::Edition;
 
 use super::centre::{NoHttp, Running, start};
-use super::{REFUSED, edition, load, progress, sample, serve};
+use super::{REFUSED, edition, load, progress, sample, seats, serve};
 
 /// The sample centre's folder, looked for here and beside the binary.
 const SAMPLE: &str = "demo";
@@ -100,7 +101,8 @@ async fn live(edition: Edition, folder: &Path, options: &Demo) -> anyhow::Result
     let doors = running.open_doors().await?;
     say_hello(doors.address, &running, options, &store);
     let (stop, stopped) = watch::channel(false);
-    let traffic = tokio::spawn(traffic(options.clone(), customers_numbers(folder)?, doors.address, stopped));
+    let (from, seats) = (customers_numbers(folder)?, sample_seats(folder)?);
+    let traffic = tokio::spawn(traffic(options.clone(), from, seats, doors.address, stopped));
     let over = tokio::time::sleep(options.duration_s.map_or(LONGEST, Duration::from_secs));
     tokio::select! {
         () = over => {}
@@ -172,6 +174,7 @@ fn explained(error: anyhow::Error, options: &Demo, store: &Path) -> anyhow::Erro
 async fn traffic(
     options: Demo,
     from: Vec<String>,
+    seats: Vec<Seat>,
     http: SocketAddr,
     stopped: watch::Receiver<bool>,
 ) -> anyhow::Result<Option<LoadReport>> {
@@ -180,22 +183,21 @@ async fn traffic(
     }
     let loopback = SocketAddr::new([127, 0, 0, 1].into(), options.sip.port());
     let profile = LoadProfile {
-        switch: if options.sip.ip().is_unspecified() { loopback } else { options.sip },
+        target: if options.sip.ip().is_unspecified() { loopback } else { options.sip },
         domain: DOMAIN.to_owned(),
-        seconds: LONGEST.as_secs(),
-        callers_per_minute: f64::from(options.calls_per_minute),
+        duration_s: LONGEST.as_secs(),
+        calls_per_minute: options.calls_per_minute,
         from,
         key_pause_ms: 1_500,
-        talk_seconds: vec![15, 45],
+        talk_s: 30,
         agents: options.agents,
-        password: "demo-{}".to_owned(),
+        seats,
+        wrap_code: vec!["answered".into(), "complaint".into()],
         habits: AgentHabits {
             lets_ring_permille: 15,
             holds_permille: 120,
             hangs_up_permille: 250,
-            talk: Spread::secs(15, 45),
             wrap_up: Spread::secs(3, 9),
-            wrap_codes: vec!["answered".into(), "complaint".into()],
             ..AgentHabits::default()
         },
         lines: lines(),
@@ -234,6 +236,14 @@ fn customers_numbers(folder: &Path) -> anyhow::Result<Vec<String>> {
     let words = text.split([',', ';', '|', '\n']).map(str::trim);
     let numbers = words.filter(|word| word.starts_with('+')).map(str::to_owned);
     Ok(numbers.chain(["+8613700137000", "+862038123456", "+861065551234"].map(str::to_owned)).collect())
+}
+
+/// The sample's agents at their phones. The last is the visitor's.
+fn sample_seats(folder: &Path) -> anyhow::Result<Vec<Seat>> {
+    let people = sample::source(folder, sample::PEOPLE)?;
+    let (seats, findings) = seats::read(&people);
+    sample::refuse(&findings, &people)?;
+    Ok(seats)
 }
 
 // -- what visitors are told ------------------------------------------------------------------------------------------
@@ -311,6 +321,13 @@ mod tests {
         assert!(numbers.contains(&"+8613800138000".to_owned()), "{numbers:?}");
         assert_eq!(numbers.iter().collect::<BTreeSet<_>>().len(), numbers.len());
         assert!(numbers.len() >= 6);
+    }
+
+    #[test]
+    fn the_simulated_agents_leave_the_visitors_phone_alone() {
+        let seats = sample_seats(Path::new(SAMPLE)).unwrap();
+        let names: Vec<&str> = seats.iter().map(|seat| seat.agent.as_str()).collect();
+        assert_eq!(names, ["1001", "1002", "1003", "1004", "1005", "1006", "you"], "six, as the command line says");
     }
 
     #[test]

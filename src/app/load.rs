@@ -3,23 +3,30 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context;
 use tokio::sync::watch;
 
-use crate::config::args::{Args, Load};
+use crate::config::args::Args;
+use crate::config::load::read_source;
+use crate::limits::crm::IMPORT_BYTES;
 use crate::load::cti::CtiDesk;
 use crate::load::desk::{AgentDesk, NoDesk};
 use crate::load::driver;
 use crate::load::profile::LoadProfile;
 use crate::load::report::LoadReport;
 
-use super::{say, say_json};
+use super::{Rejected, progress, say, say_json, seats, tables};
 
-pub fn run(args: &Args, options: &Load) -> anyhow::Result<ExitCode> {
-    let profile = profile_of(options);
-    let desk: Arc<dyn AgentDesk> = match options.agents {
+pub fn run(args: &Args, options: &LoadProfile) -> anyhow::Result<ExitCode> {
+    let mut profile = options.clone();
+    if let Some(file) = &profile.accounts {
+        let source = read_source(file, IMPORT_BYTES).map_err(|finding| Rejected::one(finding, None))?;
+        let (seats, findings) = seats::read(&source);
+        tables::accept(args, &findings, &source)?;
+        profile.seats = seats;
+    }
+    let desk: Arc<dyn AgentDesk> = match profile.agents {
         0 => Arc::new(NoDesk),
-        _ => Arc::new(CtiDesk { http: desk_address(&options.http)? }),
+        _ => Arc::new(CtiDesk { http: profile.http }),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let report = runtime.block_on(async {
@@ -29,43 +36,23 @@ pub fn run(args: &Args, options: &Load) -> anyhow::Result<ExitCode> {
                 stop.send_replace(true);
             }
         });
-        let bar = indicatif::ProgressBar::new_spinner();
+        let bar = progress::spinner("load");
         let result = driver::run(&profile, desk, stopped, |report| bar.set_message(line(report))).await;
         bar.finish_and_clear();
         result
     })?;
     if args.json {
-        say_json(&report.json())?
+        say_json(&report)?
     } else {
         say(&format!("{report}\n"))
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn profile_of(options: &Load) -> LoadProfile {
-    LoadProfile {
-        switch: options.target,
-        seconds: options.duration_s,
-        callers_per_minute: f64::from(options.calls_per_minute),
-        calls_at_once: usize::try_from(options.calls_max).unwrap_or(usize::MAX),
-        to: vec![options.dial.clone()],
-        keys: options.keys.clone(),
-        talk_seconds: vec![u64::from(options.talk_s / 2), u64::from(options.talk_s.max(1)) * 3 / 2],
-        agents: options.agents,
-        registrations: options.registrations,
-        seed: options.seed,
-        ..LoadProfile::default()
-    }
-}
-
-/// `http://127.0.0.1:8080` → its address. Agents sign in over plain HTTP on loopback only.
-fn desk_address(url: &str) -> anyhow::Result<std::net::SocketAddr> {
-    let place = url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/');
-    place.parse().with_context(|| format!("`{url}` is no address: http://127.0.0.1:8080 is wanted"))
-}
-
 /// The run in one line, for progress.
 pub fn line(report: &LoadReport) -> String {
     let refused: u64 = report.calls_refused.values().sum();
-    format!("{} calls placed, {} answered, {refused} refused", report.calls_placed, report.calls_answered)
+    let desks: u64 = report.desks_closed.values().sum();
+    let closed = if desks > 0 { format!(", {desks} desks closed") } else { String::new() };
+    format!("{} calls placed, {} answered, {refused} refused{closed}", report.calls_placed, report.calls_answered)
 }

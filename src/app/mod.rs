@@ -22,6 +22,7 @@ mod reload;
 mod remote;
 mod salvage;
 mod sample;
+mod seats;
 mod serve;
 pub mod sim;
 mod store;

@@ -64,13 +64,14 @@ pub async fn fill(running: &Running, plan: &Plan, folder: &Path) -> anyhow::Resu
     Ok(())
 }
 
-fn source(folder: &Path, name: &str) -> anyhow::Result<Source> {
+pub fn source(folder: &Path, name: &str) -> anyhow::Result<Source> {
     let path = folder.join(name);
     let text = std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
     Ok(Source::new(path.to_string_lossy(), text))
 }
 
-fn refuse(findings: &[Finding], source: &Source) -> anyhow::Result<()> {
+/// Refuses a table with an error in it.
+pub fn refuse(findings: &[Finding], source: &Source) -> anyhow::Result<()> {
     let errors: Vec<Finding> = findings.iter().filter(|finding| finding.severity == Severity::Error).cloned().collect();
     if errors.is_empty() {
         return Ok(());

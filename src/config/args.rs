@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 
+use crate::load::profile::LoadProfile;
+
 /// The whole command line.
 #[derive(Clone, Debug, Parser, PartialEq)]
 #[command(
@@ -63,10 +65,9 @@ pub enum Command {
     )]
     Sim(Sim),
     /// Place load: callers, agents and registrations with real SIP and RTP; prints percentiles
-    #[command(
-        after_help = "Example:\n  strowger load --target 127.0.0.1:5060 --dial 95539 --calls-per-minute 60 --duration-s 300"
-    )]
-    Load(Load),
+    #[command(after_help = "Examples:\n  strowger load --dial 95539 --calls-per-minute 60 --duration-s 300\n  \
+                      strowger load --dial 95539 --accounts people.csv --agents 20")]
+    Load(Box<LoadProfile>),
     /// Draw, walk and test a dialplan, without a phone
     #[command(subcommand)]
     Dialplan(Dialplan),
@@ -120,8 +121,8 @@ pub struct Demo {
     /// Simulated calls a minute
     #[arg(long, value_name = "N", default_value_t = 14, value_parser = clap::value_parser!(u32).range(0..=600))]
     pub calls_per_minute: u32,
-    /// Simulated agents
-    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(0..=200))]
+    /// Simulated agents; the sample has six
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(0..=6))]
     pub agents: u32,
     /// Where the page listens
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
@@ -172,47 +173,6 @@ pub struct Sim {
     /// Stop at the first seed that fails
     #[arg(long)]
     pub fail_fast: bool,
-}
-
-/// `strowger load`
-#[derive(Clone, Debug, Arguments, PartialEq)]
-pub struct Load {
-    /// The SIP address under load
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:5060")]
-    pub target: SocketAddr,
-    /// The number callers dial
-    #[arg(long, value_name = "NUMBER", default_value = "95539")]
-    pub dial: String,
-    /// Keys callers press once answered, as `1,2`: one after each prompt
-    #[arg(long, value_name = "KEYS", default_value = "")]
-    pub keys: String,
-    /// New calls a minute
-    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(0..=600_000))]
-    pub calls_per_minute: u32,
-    /// Calls at once, at most
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=20_000))]
-    pub calls_max: u32,
-    /// How long callers talk
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
-    pub talk_s: u32,
-    /// Agents that sign in by CTI and answer
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1_000))]
-    pub agents: u32,
-    /// Phones that only register and keep registering
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=20_000))]
-    pub registrations: u32,
-    /// Accounts and passwords for agents and phones: CSV of `account,password[,user,user_password]`
-    #[arg(long, value_name = "FILE")]
-    pub accounts: Option<PathBuf>,
-    /// The page's address, for agents
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
-    pub http: String,
-    /// How long the load lasts
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
-    pub duration_s: u64,
-    /// The same seed makes the same callers
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
 }
 
 /// `strowger dialplan …`
@@ -530,7 +490,7 @@ mod tests {
             "strowger demo",
             "strowger check dialplans/bank.toml --json",
             "strowger sim --seeds 256 --first-seed 17 --json",
-            "strowger load --target 127.0.0.1:5060 --calls-per-minute 600",
+            "strowger load --target 127.0.0.1:5060 --calls-per-minute 600 --http http://127.0.0.1:8080/",
             "strowger dialplan graph dialplans/bank.toml --mermaid",
             "strowger dialplan try dialplans/bank.toml --keys 1,4711#",
             "strowger dialplan test",
@@ -575,6 +535,7 @@ mod tests {
         assert!(parse("strowger agents skill anna billing=11").unwrap_err().contains("a level is 0 to 10"));
         assert!(parse("strowger agents skill anna billing").unwrap_err().contains("is not written SKILL=LEVEL"));
         assert!(parse("strowger sim --seeds 0").unwrap_err().contains("0 is not in"));
+        assert!(parse("strowger load --http pbx.test").unwrap_err().contains("write it as http://127.0.0.1:8080"));
         assert!(parse("strowger chekc").unwrap_err().contains("check"));
     }
 }

@@ -63,6 +63,10 @@ impl Columns {
         Self { names }
     }
 
+    pub fn has(&self, name: &str) -> bool {
+        self.names.iter().any(|column| column == name)
+    }
+
     /// The row's field of that name; `None` where there is no such column or the field is empty.
     pub fn field<'a>(&self, row: &'a [Field], name: &str) -> Option<&'a Field> {
         let at = self.names.iter().position(|column| column == name)?;

@@ -373,7 +373,8 @@ impl<'a> Reading<'a> {
     }
 }
 
-const COLUMNS: [&str; 9] =
+/// Columns of the table.
+pub const COLUMNS: [&str; 9] =
     ["name", "display", "role", "language", "password", "account", "sip_password", "skills", "disabled"];
 
 #[cfg(test)]

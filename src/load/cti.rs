@@ -17,6 +17,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::desk::{AgentDesk, DeskLine, Seat};
+use super::report::Note;
 use crate::command::Order;
 use crate::event::AgentState;
 use crate::ids::{AccountName, CallId};
@@ -46,13 +47,15 @@ pub enum DeskError {
 const RENEWED_EVERY: Duration = Duration::from_secs(600);
 
 impl AgentDesk for CtiDesk {
-    fn sit_down(&self, seat: &Seat) -> DeskLine {
+    fn sit_down(&self, seat: &Seat, notes: mpsc::Sender<Note>) -> DeskLine {
         let (commands, orders) = mpsc::channel(limits::LOAD_DESK_QUEUE);
         let (tell, news) = mpsc::channel(limits::LOAD_DESK_QUEUE);
         let (desk, seat) = (*self, seat.clone());
         tokio::spawn(async move {
             if let Err(error) = desk.serve(&seat, orders, tell).await {
                 tracing::warn!(agent = %seat.agent, %error, "a simulated agent's desk is closed");
+                // A report that cannot keep up loses notes.
+                let _full = notes.try_send(Note::DeskClosed { why: error.to_string() });
             }
         });
         DeskLine { commands, news }
@@ -266,7 +269,7 @@ mod tests {
     use super::*;
 
     fn seat() -> Seat {
-        Seat { agent: "li".into(), password: "pw".into(), account: "1001".into() }
+        Seat { agent: "li".into(), password: "pw".into(), account: "1001".into(), sip_password: String::new() }
     }
 
     fn agent_is(state: &str) -> String {
@@ -344,7 +347,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_agent_signs_in_over_http_and_socket() {
-        let mut line = switch().await.sit_down(&seat());
+        let (notes, _facts) = mpsc::channel(1);
+        let mut line = switch().await.sit_down(&seat(), notes);
         line.commands.send(DeskCommand::SignIn).await.unwrap();
         assert_eq!(line.news.recv().await, Some(DeskNews::SignedIn));
     }
@@ -353,8 +357,9 @@ mod tests {
     async fn a_wrong_password_closes_the_line_and_says_why() {
         let desk = switch().await;
         let wrong = Seat { password: "nope".into(), ..seat() };
-        assert_eq!(desk.sit_down(&wrong).news.recv().await, None);
-        let error = desk.sign_in(&wrong).await.unwrap_err().to_string();
-        assert!(error.contains("li") && error.contains("401"), "{error}");
+        let (notes, mut facts) = mpsc::channel(1);
+        assert_eq!(desk.sit_down(&wrong, notes).news.recv().await, None);
+        let Some(Note::DeskClosed { why }) = facts.recv().await else { panic!("it is told") };
+        assert!(why.contains("signing in as li failed: 401"), "{why}");
     }
 }

@@ -3,17 +3,26 @@
 
 use tokio::sync::mpsc;
 
+use super::report::Note;
 use crate::limits;
 use crate::sim::agent::{DeskCommand, DeskNews};
 
 /// Who sits down.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Seat {
-    /// The agent's user name.
+    /// The agent's user name; empty for a phone that only registers.
     pub agent: String,
     pub password: String,
     /// The SIP account of the agent's phone.
     pub account: String,
+    pub sip_password: String,
+}
+
+impl core::fmt::Debug for Seat {
+    /// Without the passwords.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Seat({} at {})", self.agent, self.account)
+    }
 }
 
 /// A seated agent's line to its desk.
@@ -25,7 +34,8 @@ pub struct DeskLine {
 
 /// Opens desks. One that dies closes its `news`; its commands then go nowhere.
 pub trait AgentDesk: Send + Sync {
-    fn sit_down(&self, seat: &Seat) -> DeskLine;
+    /// `notes` is told why a desk closes that should not.
+    fn sit_down(&self, seat: &Seat, notes: mpsc::Sender<Note>) -> DeskLine;
 }
 
 /// A desk that agrees to everything, for centres whose agents are ready by being registered.
@@ -33,7 +43,7 @@ pub trait AgentDesk: Send + Sync {
 pub struct NoDesk;
 
 impl AgentDesk for NoDesk {
-    fn sit_down(&self, _seat: &Seat) -> DeskLine {
+    fn sit_down(&self, _seat: &Seat, _notes: mpsc::Sender<Note>) -> DeskLine {
         let (commands, mut orders) = mpsc::channel(limits::LOAD_DESK_QUEUE);
         let (tell, news) = mpsc::channel(limits::LOAD_DESK_QUEUE);
         tokio::spawn(async move {

@@ -53,7 +53,7 @@ pub async fn run(
     drop(notes);
 
     let mut report = LoadReport::default();
-    let end = Instant::now() + Duration::from_secs(profile.seconds);
+    let end = Instant::now() + Duration::from_secs(profile.duration_s);
     let mut second = tokio::time::interval(Duration::from_secs(1));
     loop {
         tokio::select! {
@@ -123,13 +123,13 @@ struct Run {
 
 impl Run {
     async fn open_agents(&mut self, profile: &LoadProfile, desk: &dyn AgentDesk) -> Result<(), LoadError> {
-        for (number, (address, seat)) in (0..).zip(profile.seats()) {
-            let mut settings = PhoneSettings::new(&seat.account, &profile.domain, address, profile.switch);
-            settings.credentials = Some(Credentials::new(&seat.account, &seat.password));
-            settings.expires_s = profile.expires_seconds;
+        for (number, (address, seat)) in (0..).zip(profile.agents()) {
+            let mut settings = PhoneSettings::new(&seat.account, &profile.domain, address, profile.target);
+            settings.credentials = Some(Credentials::new(&seat.account, &seat.sip_password));
+            settings.expires_s = profile.expires_s;
             let seed = seed_of(profile, address.ip());
-            let DeskLine { commands, news } = desk.sit_down(&seat);
-            let (phone, agent) = (Phone::new(settings, seed), Agent::new(profile.habits.clone(), seed));
+            let DeskLine { commands, news } = desk.sit_down(seat, self.notes.clone());
+            let (phone, agent) = (Phone::new(settings, seed), Agent::new(profile.agent_habits(), seed));
             let (tone, notes, now) = (ToneHz::of_agent(number), self.notes.clone(), self.clock.now());
             let party = AgentSeat::new(phone, agent, commands, tone, notes, now);
             self.start(Station::open(party, address, self.clock, seed, Some(news)).await?);
@@ -139,10 +139,10 @@ impl Run {
     }
 
     async fn open_bare_phones(&mut self, profile: &LoadProfile) -> Result<(), LoadError> {
-        for (address, account, password) in profile.bare_phones() {
-            let mut settings = PhoneSettings::new(&account, &profile.domain, address, profile.switch);
-            settings.credentials = Some(Credentials::new(&account, &password));
-            settings.expires_s = profile.expires_seconds;
+        for (address, seat) in profile.bare_phones() {
+            let mut settings = PhoneSettings::new(&seat.account, &profile.domain, address, profile.target);
+            settings.credentials = Some(Credentials::new(&seat.account, &seat.sip_password));
+            settings.expires_s = profile.expires_s;
             settings.plan = AnswerPlan::ring();
             let seed = seed_of(profile, address.ip());
             let (phone, notes, now) = (Phone::new(settings, seed), self.notes.clone(), self.clock.now());
@@ -156,8 +156,8 @@ impl Run {
     async fn open_crowds(&mut self, profile: &LoadProfile) -> Result<(), LoadError> {
         for (address, rate, callers) in profile.crowds() {
             let seed = seed_of(profile, address.ip());
-            let settings = TrunkSettings::new("gateway", "carrier.example", address, profile.switch);
-            let arrivals = Arrivals::new(rate, profile.calls_at_once, profile.calls, seed, self.clock.now());
+            let settings = TrunkSettings::new("gateway", "carrier.example", address, profile.target);
+            let arrivals = Arrivals::new(rate, profile.calls_max as usize, profile.calls, seed, self.clock.now());
             let party = Crowd::new(Trunk::new(settings, seed), callers, arrivals, self.notes.clone());
             self.start(Station::open(party, address, self.clock, seed, None).await?);
         }
@@ -188,7 +188,7 @@ mod tests {
     use std::net::{Ipv4Addr, SocketAddr};
 
     use super::*;
-    use crate::load::desk::NoDesk;
+    use crate::load::desk::{NoDesk, Seat};
     use crate::load::report::LegSide;
     use crate::sim::caller::{CallerProfile, KeyMoment, KeyPress};
     use crate::sim::chance::Spread;
@@ -272,6 +272,11 @@ mod tests {
         assert!(report.unreadable.is_empty(), "{:?}", report.unreadable);
     }
 
+    fn seat(number: u32) -> Seat {
+        let [agent, password, account, sip_password] = [(); 4].map(|()| number.to_string());
+        Seat { agent, password, account, sip_password }
+    }
+
     /// A whole run against a stand-in for the switch, which registers everyone and is busy for every call.
     #[tokio::test]
     async fn a_run_registers_calls_winds_down_and_says_what_was_refused() {
@@ -287,12 +292,13 @@ mod tests {
         let stand_in = tokio::spawn(stand_in.run(stop.subscribe()));
 
         let profile = LoadProfile {
-            switch,
+            target: switch,
             first_address,
             calls: Some(3),
-            callers_per_minute: 6_000.0,
+            calls_per_minute: 6_000,
             agents: 2,
             registrations: 3,
+            seats: (1..=5).map(seat).collect(),
             ..LoadProfile::default()
         };
         let never = watch::Sender::new(false);

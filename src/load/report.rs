@@ -37,6 +37,10 @@ pub enum Note {
     RegistrationFailed {
         status: u16,
     },
+    /// An agent's desk could not be opened, or broke.
+    DeskClosed {
+        why: String,
+    },
     /// rsip could not read what the switch sent.
     Unreadable {
         what: String,
@@ -76,6 +80,8 @@ pub struct LoadReport {
     pub registrations_failed: BTreeMap<u16, u64>,
     pub registration_ms: Figure,
     pub media: BTreeMap<LegSide, MediaFigures>,
+    /// Why agents' desks closed before the end, with how often; at most 32 reasons are kept.
+    pub desks_closed: BTreeMap<String, u64>,
     /// Messages that rsip could not read, with how often each came; at most 32 kinds are kept.
     pub unreadable: BTreeMap<String, u64>,
 }
@@ -139,8 +145,14 @@ impl Serialize for Figure {
     }
 }
 
-/// Kinds of unreadable messages that a report keeps.
-const UNREADABLE_KINDS: usize = 32;
+/// Kinds of troubles that a report keeps.
+const KINDS: usize = 32;
+
+fn count(kinds: &mut BTreeMap<String, u64>, what: String) {
+    if kinds.len() < KINDS || kinds.contains_key(&what) {
+        *kinds.entry(what).or_default() += 1;
+    }
+}
 
 impl LoadReport {
     /// Folds one fact in.
@@ -157,11 +169,8 @@ impl LoadReport {
                 self.registration_ms.add(after);
             }
             Note::RegistrationFailed { status } => *self.registrations_failed.entry(status).or_default() += 1,
-            Note::Unreadable { what } => {
-                if self.unreadable.len() < UNREADABLE_KINDS || self.unreadable.contains_key(&what) {
-                    *self.unreadable.entry(what).or_default() += 1;
-                }
-            }
+            Note::DeskClosed { why } => count(&mut self.desks_closed, why),
+            Note::Unreadable { what } => count(&mut self.unreadable, what),
         }
     }
 
@@ -244,6 +253,9 @@ impl fmt::Display for LoadReport {
                  {silent_legs} legs silent"
             )?;
         }
+        for (why, count) in &self.desks_closed {
+            writeln!(f, "desk closed    {count} × {why}")?;
+        }
         for (what, count) in &self.unreadable {
             writeln!(f, "unreadable     {count} × {what}")?;
         }
@@ -294,6 +306,7 @@ mod tests {
             Note::CallEnded(busy),
             Note::Leg { side: LegSide::Caller, answered: true, count },
             Note::RegistrationFailed { status: 403 },
+            Note::DeskClosed { why: "signing in as li failed".into() },
         ] {
             report.note(note);
         }
@@ -307,5 +320,6 @@ mod tests {
         let text = report.to_string();
         assert!(text.contains("2 placed, 1 answered, 1 served"), "{text}");
         assert!(text.contains("1 ended with 486"), "{text}");
+        assert!(text.contains("1 × signing in as li failed"), "{text}");
     }
 }

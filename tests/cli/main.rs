@@ -8,5 +8,6 @@ mod backup;
 mod calls;
 mod check;
 mod dialplans;
+mod load;
 mod people;
 mod serving;
