@@ -24,6 +24,8 @@ pub struct Desk {
     queues: BTreeMap<QueueName, Queue>,
     /// Running calls, and ended ones that somebody still wraps up.
     calls: BTreeMap<CallId, Call>,
+    /// Agents who have spoken in a running call, also those who have left it: they are told of its end.
+    spoke: BTreeMap<CallId, BTreeSet<AgentName>>,
     waiting: BTreeMap<(QueueName, CallId), Waiting>,
     /// By `box/message`.
     voicemails: BTreeMap<String, Voicemail>,
@@ -197,7 +199,10 @@ impl Desk {
             return None;
         }
         self.seq = event.seq;
-        let before = self.parties_before(event);
+        let mut before = self.parties_before(event);
+        if let (Fact::CallEnded { .. }, Some(call)) = (&event.fact, event.call) {
+            before.entry(call).or_default().extend(self.spoke.remove(&call).unwrap_or_default());
+        }
         let mut touched = Touched::default();
         self.on_fact(event, &mut touched);
         self.forget_ended(&mut touched);
@@ -608,9 +613,15 @@ impl Desk {
             Fact::LegRinging { leg, .. } => set_leg(call, *leg, LegState::Ringing, at),
             Fact::LegAnswered { leg, .. } => {
                 set_leg(call, *leg, LegState::Answered, at);
-                let is_caller = call.legs.iter().any(|l| l.id == *leg && l.role == Role::Caller);
-                if is_caller {
+                let Some(leg) = call.legs.iter().find(|l| l.id == *leg) else { return };
+                if leg.role == Role::Caller {
                     call.answered.get_or_insert(at);
+                }
+                let seated = |agent: &&Agent| leg.account.is_some() && agent.account == leg.account;
+                let spoke = self.spoke.entry(id).or_default();
+                match &leg.agent {
+                    Some(agent) => drop(spoke.insert(agent.clone())),
+                    None => spoke.extend(self.agents.values().filter(seated).map(|agent| agent.id.clone())),
                 }
             }
             Fact::LegEnded { leg, .. } => set_leg(call, *leg, LegState::Ended, at),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::entity::{Call, CallState, Key};
+use super::entity::{Call, CallState, EntityKind, Key};
 use super::*;
 use crate::cause::{Cause, Party, What};
 use crate::event::{Address, AgentState, Direction, Event, Fact, OfferOutcome, QueueExit, Role, Seq};
@@ -153,6 +153,27 @@ fn an_ended_call_stays_with_its_agent_until_the_wrap_up_is_over() {
     let gone = sees(&me, &over).into_iter().find(|(key, _)| key.id == call(1).to_string());
     assert_eq!(gone.map(|(_, form)| form), Some(Form::Gone));
     assert!(story.desk.call(call(1)).is_none(), "nobody needs it any more");
+}
+
+#[test]
+fn whoever_spoke_in_a_call_is_told_of_its_end() {
+    let mut story = Story::new();
+    story.tell(0, Fact::AgentSignedIn { agent: LI.into(), account: "1001".into() });
+    story.tell(1, accepted(1));
+    story.tell(1, private(1));
+    let (li, wang) = (viewer(LI, &[Topic::Me]), viewer(WANG, &[Topic::Me]));
+    // Wang's phone rings and is not answered.
+    story.tell(1, added(1, 1, WANG));
+    story.tell(1, Fact::LegAnswered { leg: leg(1, 3), codec: "PCMA".into() });
+    let over =
+        |place| Fact::LegEnded { leg: leg(1, place), cause: Cause::new(What::Hangup, Party::Caller), stats: None };
+    let gone = vec![(Key { of: EntityKind::Call, id: call(1).to_string() }, Form::Gone)];
+    assert_eq!(sees(&wang, &story.tell(1, over(1))), gone);
+    assert_eq!(sees(&li, &story.tell(1, over(3))), gone);
+    assert!(sees(&li, &story.tell(1, over(0))).is_empty(), "no more of what goes on in it");
+    let end = story.tell(1, ended());
+    assert_eq!((end.name, sees(&li, &end)), ("call.ended", gone));
+    assert!(sees(&wang, &end).is_empty(), "who never spoke in it is not told");
 }
 
 #[test]
