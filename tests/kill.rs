@@ -136,7 +136,7 @@ impl Fold for KeyFold {
         1
     }
 
-    fn rows(&self, seq: Seq, payload: &[u8]) -> Vec<RowChange> {
+    fn rows(&self, _: &dyn View, seq: Seq, payload: &[u8]) -> Vec<RowChange> {
         let key = |number: u64| format!("k/{:03}", number % 997).into_bytes();
         let put = RowChange::Put { key: key(seq.0), value: payload.to_vec() };
         vec![put, RowChange::Delete { key: key(seq.0.wrapping_mul(7)) }]

@@ -245,8 +245,10 @@ fn write(store: &mut Store, payloads: &[Vec<u8>]) -> anyhow::Result<()> {
     let first = store.ledger.next_seq();
     let records: Vec<&[u8]> = payloads.iter().map(Vec::as_slice).collect();
     store.last = store.ledger.append(&Batch { first, records: &records })?;
-    let rows: Vec<_> =
-        (first.0..).zip(payloads).flat_map(|(seq, payload)| fold_rows(&*store.fold, Seq(seq), payload)).collect();
+    let rows: Vec<_> = (first.0..)
+        .zip(payloads)
+        .flat_map(|(seq, payload)| fold_rows(&*store.fold, &*store.view, Seq(seq), payload))
+        .collect();
     store.view.apply(store.last, &rows)?;
     Ok(())
 }

@@ -3,27 +3,33 @@
 //! A call's row is written whole at each of its events, open calls included, so that the fold takes up after a restart
 //! exactly where its rows left off ([`Fold::resume`]).
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
 use crate::call::{CallRecord, Records};
 use crate::crm::interaction::Outcome;
-use crate::crm::{Channel, Customer, Direction as Way, Interaction};
+use crate::crm::{Channel, Customer, Direction as Way, Interaction, Phone};
 use crate::event::{Direction, Event, Fact, RecordKind, Seq};
-use crate::ids::{AccountName, CallId, InteractionId, RecordingId, UserName};
+use crate::ids::{AccountName, CallId, CustomerId, InteractionId, RecordingId, UserName};
 use crate::limits::call::RECORDS_ENDED;
 use crate::store::view::{every_row, key};
 use crate::store::{Fold, Row, RowChange, View, ViewError};
 
 /// Goes up with any change of a row's meaning; the view is then rebuilt at the next start.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The fold of the whole centre.
 #[derive(Default)]
 pub struct EventFold {
     records: Mutex<Records>,
+    customers: Mutex<Customers>,
 }
+
+/// Customers' phones by records that the view may not have yet, with the record: whom a phone led to before is
+/// found here or in the view.
+type Customers = BTreeMap<CustomerId, (Seq, Vec<Phone>)>;
 
 /// A recording as the index keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, serde::Deserialize)]
@@ -64,6 +70,55 @@ impl EventFold {
     }
 }
 
+impl EventFold {
+    /// A customer's row, and the ways to it by phone: those that lead there no more go first.
+    fn rows_of_customer(&self, view: &dyn View, seq: Seq, fact: &Fact) -> Vec<RowChange> {
+        let (id, now) = match fact {
+            Fact::RecordSaved { kind: RecordKind::Customer, record, .. } => {
+                let Ok(customer) = serde_json::from_value::<Customer>(record.clone()) else { return Vec::new() };
+                (customer.id, Some((customer.phones, record)))
+            }
+            Fact::RecordRemoved { kind: RecordKind::Customer, key, .. } => match key.parse() {
+                Ok(id) => (id, None),
+                Err(_) => return Vec::new(),
+            },
+            _ => return Vec::new(),
+        };
+        let phones = now.as_ref().map_or(&[][..], |(phones, _)| phones);
+        let before = self.former_phones(view, seq, id, phones.to_vec());
+        let left = before.iter().filter(|phone| !phones.contains(phone));
+        let mut rows: Vec<RowChange> =
+            left.map(|phone| RowChange::Delete { key: key::customer_by_phone(phone.as_str(), id) }).collect();
+        let target = key::customer(id);
+        rows.extend(
+            phones
+                .iter()
+                .map(|phone| RowChange::Put { key: key::customer_by_phone(phone.as_str(), id), value: target.clone() }),
+        );
+        rows.push(match now {
+            Some((_, record)) => put(target, record),
+            None => RowChange::Delete { key: target },
+        });
+        rows
+    }
+
+    /// A customer's phones before this record, which sets them anew.
+    fn former_phones(&self, view: &dyn View, seq: Seq, id: CustomerId, now: Vec<Phone>) -> Vec<Phone> {
+        let mut pending = self.customers.lock().unwrap_or_else(PoisonError::into_inner);
+        // A view that cannot be read keeps what it has; the next save tidies it up.
+        let applied = view.position().unwrap_or_default();
+        pending.retain(|_, (folded, _)| *folded > applied);
+        let stored = || {
+            let row = view.get(&key::customer(id)).ok().flatten()?;
+            serde_json::from_slice(&row).ok().map(|customer: Customer| customer.phones)
+        };
+        match pending.insert(id, (seq, now)) {
+            Some((_, phones)) => phones,
+            None => stored().unwrap_or_default(),
+        }
+    }
+}
+
 impl Fold for EventFold {
     fn version(&self) -> u32 {
         VERSION
@@ -85,12 +140,14 @@ impl Fold for EventFold {
             }
         }
         *self.lock() = records;
+        self.customers.lock().unwrap_or_else(PoisonError::into_inner).clear();
         Ok(())
     }
 
-    fn rows(&self, _seq: Seq, payload: &[u8]) -> Vec<RowChange> {
+    fn rows(&self, view: &dyn View, seq: Seq, payload: &[u8]) -> Vec<RowChange> {
         let Ok(event) = serde_json::from_slice::<Event>(payload) else { return Vec::new() };
-        let mut rows = rows_of_fact(&event);
+        let mut rows = self.rows_of_customer(view, seq, &event.fact);
+        rows.extend(rows_of_fact(&event));
         if let Some(record) = self.lock().apply(&event) {
             rows.extend(rows_of_call(&record));
         }
@@ -196,19 +253,8 @@ fn saved(kind: RecordKind, name: &str, record: &serde_json::Value) -> Vec<RowCha
         RecordKind::User => vec![put(key::user(&UserName::new(name)), record)],
         RecordKind::Account => vec![put(key::account(&AccountName::new(name)), record)],
         RecordKind::Agent => vec![put(key::agent(&UserName::new(name)), record)],
-        RecordKind::Customer => match serde_json::from_value::<Customer>(record.clone()) {
-            Ok(customer) => {
-                let target = key::customer(customer.id);
-                let phones = customer.phones.iter().map(|phone| RowChange::Put {
-                    key: key::customer_by_phone(phone.as_str(), customer.id),
-                    value: target.clone(),
-                });
-                let mut rows: Vec<RowChange> = phones.collect();
-                rows.push(put(target.clone(), record));
-                rows
-            }
-            Err(_) => Vec::new(),
-        },
+        // By `rows_of_customer`.
+        RecordKind::Customer => Vec::new(),
         RecordKind::Voicemail => Vec::new(),
     }
 }
@@ -218,10 +264,8 @@ fn removed(kind: RecordKind, name: &str) -> Vec<RowChange> {
         RecordKind::User => key::user(&UserName::new(name)),
         RecordKind::Account => key::account(&AccountName::new(name)),
         RecordKind::Agent => key::agent(&UserName::new(name)),
-        RecordKind::Customer => match name.parse() {
-            Ok(id) => key::customer(id),
-            Err(_) => return Vec::new(),
-        },
+        // By `rows_of_customer`.
+        RecordKind::Customer => return Vec::new(),
         // `box/id`
         RecordKind::Voicemail => match name.split_once('/').and_then(|(b, id)| Some((b, id.parse().ok()?))) {
             Some((mailbox, id)) => key::voicemail(mailbox, id),
@@ -278,10 +322,10 @@ mod tests {
         let fold = EventFold::default();
         for (seq, fact) in (1..).zip(story) {
             let payload = event(seq, fact);
-            whole.apply(Seq(seq), &fold.rows(Seq(seq), &payload)).unwrap();
+            whole.apply(Seq(seq), &fold.rows(&whole, Seq(seq), &payload)).unwrap();
             let again = EventFold::default();
             again.resume(&restarted).unwrap();
-            restarted.apply(Seq(seq), &again.rows(Seq(seq), &payload)).unwrap();
+            restarted.apply(Seq(seq), &again.rows(&restarted, Seq(seq), &payload)).unwrap();
         }
         assert_eq!(whole.all(), restarted.all());
         let calls = whole.range(&key::calls(), None, 10).unwrap();
@@ -294,7 +338,7 @@ mod tests {
     fn a_call_left_open_by_a_crash_is_found_and_closed() {
         let view = MemoryView::new();
         view.reset(VERSION).unwrap();
-        view.apply(Seq(1), &EventFold::default().rows(Seq(1), &event(1, accepted()))).unwrap();
+        view.apply(Seq(1), &EventFold::default().rows(&view, Seq(1), &event(1, accepted()))).unwrap();
         let fold = EventFold::default();
         fold.resume(&view).unwrap();
         let closing = fold.close_open();
@@ -328,7 +372,7 @@ mod tests {
             view.reset(VERSION).unwrap();
             let mut records = ledger.read(Seq::FIRST).unwrap();
             while let Some(record) = records.next().unwrap() {
-                let rows = fold.rows(record.seq, &record.payload);
+                let rows = fold.rows(&view, record.seq, &record.payload);
                 if record.seq < Seq(lost_from) {
                     view.apply(record.seq, &rows).unwrap();
                 }
@@ -350,8 +394,8 @@ mod tests {
             self.0.resume(view)
         }
 
-        fn rows(&self, seq: Seq, payload: &[u8]) -> Vec<RowChange> {
-            self.0.rows(seq, payload)
+        fn rows(&self, view: &dyn View, seq: Seq, payload: &[u8]) -> Vec<RowChange> {
+            self.0.rows(view, seq, payload)
         }
     }
 
@@ -374,10 +418,60 @@ mod tests {
         for seq in 1..=calls {
             let event: Event = serde_json::from_slice(&event(seq, accepted())).unwrap();
             let event = Event { call: Some(CallId::from_u128(u128::from(seq))), ..event };
-            view.apply(Seq(seq), &fold.rows(Seq(seq), &serde_json::to_vec(&event).unwrap())).unwrap();
+            view.apply(Seq(seq), &fold.rows(&view, Seq(seq), &serde_json::to_vec(&event).unwrap())).unwrap();
         }
         let restarted = EventFold::default();
         restarted.resume(&view).unwrap();
         assert_eq!(restarted.close_open().len() as u64, calls);
+    }
+
+    const BAI: CustomerId = CustomerId::from_u128(5);
+
+    /// Bai with these phones.
+    fn bai(phones: &[&str]) -> Fact {
+        let record = serde_json::json!({ "id": BAI, "name": { "family": "Bai" }, "phones": phones });
+        Fact::RecordSaved { kind: RecordKind::Customer, key: BAI.to_string(), by: "root".into(), record }
+    }
+
+    fn led_to_by(view: &MemoryView) -> Vec<String> {
+        let rows = view.range(b"i/phone/", None, 10).unwrap();
+        rows.iter().map(|row| String::from_utf8(row.key.clone()).unwrap().split('/').nth(2).unwrap().into()).collect()
+    }
+
+    #[test]
+    fn a_phone_that_a_customer_has_no_more_leads_nowhere() {
+        let (home, office, mobile) = ("+862038120001", "+862038120002", "+8613800138000");
+        let removed = Fact::RecordRemoved { kind: RecordKind::Customer, key: BAI.to_string(), by: "root".into() };
+        let story = [bai(&[home, mobile]), bai(&[mobile]), bai(&[office, mobile]), removed];
+        let left = [vec![home, mobile], vec![mobile], vec![office, mobile], vec![]];
+        // Applied one by one, and all records in one group: the view has none of them while they are folded.
+        for last in 1..=story.len() {
+            let (single, group, fold, again) =
+                (MemoryView::new(), MemoryView::new(), EventFold::default(), EventFold::default());
+            single.reset(VERSION).unwrap();
+            group.reset(VERSION).unwrap();
+            let mut rows = Vec::new();
+            for (seq, fact) in (1..).zip(&story[..last]) {
+                let payload = event(seq, fact.clone());
+                single.apply(Seq(seq), &fold.rows(&single, Seq(seq), &payload)).unwrap();
+                rows.extend(again.rows(&group, Seq(seq), &payload));
+            }
+            group.apply(Seq(last as u64), &rows).unwrap();
+            let mut expected = left[last - 1].clone();
+            expected.sort_unstable();
+            assert_eq!(led_to_by(&single), expected);
+            assert_eq!(single.all(), group.all());
+            assert_eq!(single.get(&key::customer(BAI)).unwrap().is_some(), last < story.len());
+        }
+    }
+
+    #[test]
+    fn phones_are_remembered_only_until_the_view_has_them() {
+        let (view, fold) = (MemoryView::new(), EventFold::default());
+        view.reset(VERSION).unwrap();
+        view.apply(Seq(1), &fold.rows(&view, Seq(1), &event(1, bai(&["+8613800138000"])))).unwrap();
+        let other = CustomerId::from_u128(6);
+        fold.former_phones(&view, Seq(2), other, Vec::new());
+        assert_eq!(fold.customers.lock().unwrap().keys().copied().collect::<Vec<_>>(), [other]);
     }
 }

@@ -80,7 +80,7 @@ fn check_view(ledger: &dyn Ledger, what: &str) {
     model.reset(1).unwrap();
     for (seq, text) in contents(ledger) {
         use super::Fold;
-        model.apply(seq, &WordFold(1).rows(seq, text.as_bytes())).unwrap();
+        model.apply(seq, &WordFold(1).rows(&model, seq, text.as_bytes())).unwrap();
     }
     assert_eq!(view.all(), model.all(), "{what}");
 }

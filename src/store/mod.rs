@@ -105,8 +105,9 @@ pub trait Fold: Send + Sync {
         Ok(())
     }
 
-    /// The rows that one record puts or deletes. Records it does not know make none.
-    fn rows(&self, seq: Seq, payload: &[u8]) -> Vec<RowChange>;
+    /// The rows that one record puts or deletes. Records it does not know make none. `view` has the rows of the records
+    /// up to its position; those between are folded and not applied yet.
+    fn rows(&self, view: &dyn View, seq: Seq, payload: &[u8]) -> Vec<RowChange>;
 }
 
 /// Records to be made durable together. `first` is the number of the first; the others follow it.

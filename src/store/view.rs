@@ -178,7 +178,7 @@ pub fn catch_up(
     let (mut records, mut pending) = (0, 0);
     let mut last = view.position()?;
     while let Some(record) = tail.next()? {
-        rows.extend(fold_rows(fold, record.seq, &record.payload));
+        rows.extend(fold_rows(fold, view, record.seq, &record.payload));
         last = record.seq;
         (records, pending) = (records + 1, pending + 1);
         if pending >= CATCH_UP_RECORDS {
@@ -203,8 +203,8 @@ pub enum StoreError {
 }
 
 /// The rows of one record, without those over the limit: one record must never keep the view from opening.
-pub fn fold_rows(fold: &dyn Fold, seq: Seq, payload: &[u8]) -> Vec<RowChange> {
-    let mut rows = fold.rows(seq, payload);
+pub fn fold_rows(fold: &dyn Fold, view: &dyn View, seq: Seq, payload: &[u8]) -> Vec<RowChange> {
+    let mut rows = fold.rows(view, seq, payload);
     rows.retain(|row| {
         let checked = check_rows(core::slice::from_ref(row));
         if let Err(error) = &checked {
@@ -255,7 +255,7 @@ pub(super) mod tests {
             self.0
         }
 
-        fn rows(&self, _: Seq, payload: &[u8]) -> Vec<RowChange> {
+        fn rows(&self, _: &dyn View, _: Seq, payload: &[u8]) -> Vec<RowChange> {
             let text = String::from_utf8_lossy(payload);
             match text.split(' ').collect::<Vec<_>>()[..] {
                 ["set", key, value] => vec![RowChange::Put { key: key.into(), value: value.into() }],
@@ -336,7 +336,7 @@ pub(super) mod tests {
             1
         }
 
-        fn rows(&self, _: Seq, payload: &[u8]) -> Vec<RowChange> {
+        fn rows(&self, _: &dyn View, _: Seq, payload: &[u8]) -> Vec<RowChange> {
             let value = vec![b'x'; payload.len() * 1_000];
             vec![RowChange::Put { key: payload.to_vec(), value }]
         }
@@ -370,7 +370,7 @@ pub(super) mod tests {
             for stop in stops.into_iter().chain([refs.len()]).filter(|stop| *stop > 0) {
                 catch_up(&ledger_of(&refs[..stop]), &pieces, &WordFold(1), |_| {}).unwrap();
                 for (at, text) in refs[..stop].iter().enumerate() {
-                    let rows = WordFold(1).rows(Seq(at as u64 + 1), text.as_bytes());
+                    let rows = WordFold(1).rows(&pieces, Seq(at as u64 + 1), text.as_bytes());
                     prop_assert!(!pieces.apply(Seq(at as u64 + 1), &rows).unwrap());
                 }
             }

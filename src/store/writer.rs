@@ -457,8 +457,9 @@ impl Writing {
                 .map_err(|error| error.to_string())
         } else {
             let numbered = group.records.iter().zip(group.first.0..);
-            let rows: Vec<_> =
-                numbered.flat_map(|(record, seq)| fold_rows(self.fold.as_ref(), Seq(seq), record)).collect();
+            let rows: Vec<_> = numbered
+                .flat_map(|(record, seq)| fold_rows(self.fold.as_ref(), self.view.as_ref(), Seq(seq), record))
+                .collect();
             self.view.apply(last, &rows).map(drop).map_err(|error| error.to_string())
         };
         match applied {

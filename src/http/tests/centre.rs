@@ -112,7 +112,7 @@ impl MemoryCentre {
         let seq = Seq(state.events.len() as u64 + 1);
         let event = Event { v: EVENT_VERSION, seq, at: state.now, call, fact };
         let payload = serde_json::to_vec(&event).unwrap();
-        self.view.apply(seq, &self.fold.rows(seq, &payload)).unwrap();
+        self.view.apply(seq, &self.fold.rows(&*self.view, seq, &payload)).unwrap();
         state.events.push(event.clone());
         let event = Arc::new(event);
         state.sign_outs.handle(&event);

@@ -187,7 +187,6 @@ fn the_hours_of_a_number_reach_its_dialplan() {
     }
 }
 
-
 /// Somebody calls wang's own number, and is answered by the queue.
 fn call_wang(house: &mut House, call: &str) {
     house.invite(ALPHA, call, "13800138000", "95540");
@@ -231,6 +230,7 @@ fn a_caller_for_an_agent_who_is_not_there_does_not_wait_for_one() {
     call_wang(&mut house, "one");
     assert!(house.request(LI, Method::Invite).is_some());
     house.assert_sound();
+}
 
 #[test]
 fn a_queue_goes_by_its_own_clock_and_opens_at_its_midnight() {
@@ -252,7 +252,6 @@ fn a_queue_goes_by_its_own_clock_and_opens_at_its_midnight() {
     assert!(is_open(&mut house, "monday"));
     house.wait(Duration::from_secs(12 * 3_600));
     assert!(!is_open(&mut house, "noon"));
-
 }
 
 #[test]
