@@ -66,15 +66,23 @@ pub struct Cause {
     /// The SIP status that carried it, where one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
+    /// The cause of the telephone network that the far side named (ITU-T Q.850, in a Reason header of RFC 3326).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub q850: Option<u8>,
 }
 
 impl Cause {
     pub const fn new(what: What, by: Party) -> Self {
-        Self { what, by, status: None }
+        Self { what, by, status: None, q850: None }
     }
 
     pub const fn with_status(what: What, by: Party, status: u16) -> Self {
-        Self { what, by, status: Some(status) }
+        Self { what, by, status: Some(status), q850: None }
+    }
+
+    /// The same with what the telephone network says of it.
+    pub const fn and_q850(self, q850: Option<u8>) -> Self {
+        Self { q850, ..self }
     }
 }
 
@@ -86,4 +94,43 @@ impl fmt::Display for Cause {
             None => Ok(()),
         }
     }
+}
+
+/// What a cause of the telephone network means, by the table of ITU-T Q.850 (2018); `None` for the rare ones.
+pub const fn q850_in_words(cause: u8) -> Option<&'static str> {
+    Some(match cause {
+        1 => "unallocated number",
+        2 => "no route to the transit network",
+        3 => "no route to the destination",
+        16 => "normal clearing",
+        17 => "user busy",
+        18 => "no user responding",
+        19 => "no answer from the user",
+        20 => "subscriber absent",
+        21 => "call rejected",
+        22 => "number changed",
+        27 => "destination out of order",
+        28 => "incomplete number",
+        29 => "facility rejected",
+        31 => "normal, unspecified",
+        34 => "no circuit available",
+        38 => "network out of order",
+        41 => "temporary failure",
+        42 => "switching equipment congested",
+        44 => "requested circuit not available",
+        47 => "resource unavailable",
+        50 => "facility not subscribed",
+        55 => "incoming calls barred",
+        57 => "bearer capability not authorised",
+        58 => "bearer capability not available",
+        63 => "service not available",
+        65 => "bearer capability not implemented",
+        79 => "service not implemented",
+        87 => "user not member of the group",
+        88 => "incompatible destination",
+        102 => "recovery on timer expiry",
+        111 => "protocol error",
+        127 => "interworking, unspecified",
+        _ => return None,
+    })
 }

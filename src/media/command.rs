@@ -71,6 +71,8 @@ pub enum MediaCommand {
     MaskRecording { recording: RecordingId, masked: bool },
     /// End a recording. `RecordingSealed` or `RecordingFailed` follows once the disk has it.
     StopRecording { recording: RecordingId },
+    /// Remove the file of a recording that has ended and that nobody wants.
+    RemoveRecording { path: PathBuf },
     /// Close a leg. `Closed` with its statistics follows.
     Close { port: PortId },
     /// Close everything in a room: plays stop, recordings are sealed, legs report `Closed`.

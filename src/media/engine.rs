@@ -144,6 +144,10 @@ impl Engine {
                 self.with_recording(recording, |recorder, _| recorder.masked = masked)
             }
             MediaCommand::StopRecording { recording } => self.stop_recording(recording),
+            MediaCommand::RemoveRecording { path } => {
+                self.outputs.push_back(Output::Recording(RecordingWrite::Remove { path }));
+                Some(())
+            }
             MediaCommand::Close { port } => self.close(now, port),
             MediaCommand::CloseRoom { room } => self.close_room(now, room),
         };

@@ -20,6 +20,8 @@ pub enum RecordingWrite {
     Samples { recording: RecordingId, interleaved: Vec<i16> },
     /// Complete the file and report it.
     End { recording: RecordingId },
+    /// Remove a file that was completed.
+    Remove { path: PathBuf },
 }
 
 /// One running recording.

@@ -140,6 +140,7 @@ impl Writer {
                     RecordingWrite::Begin { recording, path, channels } => self.begin(recording, &path, channels),
                     RecordingWrite::Samples { recording, interleaved } => self.append(recording, &interleaved),
                     RecordingWrite::End { recording } => self.seal(recording),
+                    RecordingWrite::Remove { path } => remove(&path),
                 }
             }
         }
@@ -199,6 +200,13 @@ impl Writer {
         };
         self.lagging = behind_ms > 0;
         (self.sink)(MediaEvent::RecordingLag { behind_ms });
+    }
+}
+
+/// A file that stays is nobody's harm, but somebody's voice: it is told.
+fn remove(path: &Path) {
+    if let Err(error) = fs::remove_file(path) {
+        tracing::warn!(path = %path.display(), %error, "the file of a message that is not kept cannot be removed");
     }
 }
 
@@ -292,6 +300,24 @@ mod tests {
         let (samples, channels) = read_recording(File::open(path).unwrap()).unwrap();
         assert_eq!((samples.len(), channels), (6_400, 2));
         assert_eq!((samples[0], samples[1], samples[6_398]), (5, -5, 6));
+    }
+
+    #[test]
+    fn a_message_that_is_not_kept_leaves_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("a.wav"), folder.path().join("b.wav"));
+        let (recorder, events) = recorder();
+        let mut queue = recorder.queue().unwrap();
+        for (n, path) in [(1, &path), (2, &other)] {
+            queue.push(RecordingWrite::Begin { recording: id(n), path: path.clone(), channels: 1 });
+            queue.push(RecordingWrite::End { recording: id(n) });
+            assert!(matches!(told(&events), MediaEvent::RecordingSealed { .. }));
+        }
+        queue.push(RecordingWrite::Remove { path: path.clone() });
+        queue.push(RecordingWrite::Remove { path: folder.path().join("never made.wav") });
+        drop(queue);
+        drop(recorder);
+        assert_eq!((path.exists(), other.exists()), (false, true));
     }
 
     #[test]

@@ -106,7 +106,10 @@ impl MediaModel {
             MediaCommand::StopRecording { recording } => self.seal(now, recording),
             MediaCommand::Close { port } => self.close(now, port),
             MediaCommand::CloseRoom { room } => self.close_room(now, room),
-            MediaCommand::SendKeys(_) | MediaCommand::SetTrack { .. } | MediaCommand::MaskRecording { .. } => {}
+            MediaCommand::SendKeys(_)
+            | MediaCommand::SetTrack { .. }
+            | MediaCommand::MaskRecording { .. }
+            | MediaCommand::RemoveRecording { .. } => {}
         }
     }
 

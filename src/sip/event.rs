@@ -95,6 +95,14 @@ pub struct EndReason {
     pub text: String,
 }
 
+impl EndReason {
+    /// The cause of the telephone network, 0 to 127, where it is one.
+    pub fn q850(&self) -> Option<u8> {
+        let cause = self.cause.filter(|cause| *cause < 128 && self.protocol.eq_ignore_ascii_case("Q.850"));
+        cause.and_then(|cause| u8::try_from(cause).ok())
+    }
+}
+
 /// How an answered session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {

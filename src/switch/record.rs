@@ -20,6 +20,8 @@ use crate::plan::queue::Record;
 
 use super::Switch;
 use super::call::{Call, Stage};
+use super::effect::Effect;
+use super::ports::EngineId;
 use super::timer::Timer;
 
 /// A message shorter than this is a hang-up after the beep: it is not kept.
@@ -111,7 +113,13 @@ impl Switch {
         });
     }
 
-    pub(super) fn on_recording_sealed(&mut self, recording: RecordingId, duration_ms: u64, bytes: u64) {
+    pub(super) fn on_recording_sealed(
+        &mut self,
+        engine: EngineId,
+        recording: RecordingId,
+        duration_ms: u64,
+        bytes: u64,
+    ) {
         let Some(writing) = self.writing.remove(&recording) else { return };
         let seconds = Duration::from_millis(duration_ms).as_secs_f64();
         let file = writing.file;
@@ -123,6 +131,9 @@ impl Switch {
                 if spoken && Duration::from_millis(duration_ms) >= SHORTEST_MESSAGE {
                     let fact = Fact::VoicemailLeft { voicemail, r#box: mailbox.to_string(), from, file, seconds };
                     self.emit(Some(writing.call), fact);
+                } else {
+                    let command = MediaCommand::RemoveRecording { path: self.path_of(&file) };
+                    self.effects.push_back(Effect::Media { engine, command });
                 }
                 self.after_message(writing.call, IvrInput::MessageKept { seconds });
             }

@@ -16,7 +16,7 @@ impl Switch {
     pub(super) fn on_ua(&mut self, event: UaEvent) {
         match event {
             UaEvent::Invited(invitation) => self.on_invited(&invitation),
-            UaEvent::Cancelled { session, .. } => self.on_cancelled(session),
+            UaEvent::Cancelled { session, reason } => self.on_cancelled(session, reason.as_ref()),
             UaEvent::Acked { session, answer } => self.on_acked(session, answer.as_ref()),
             UaEvent::Progress { session, status, early } => self.on_progress(session, status, early.as_ref()),
             UaEvent::Answered { session, answer, .. } => self.on_answered(session, answer.as_ref()),
@@ -41,9 +41,10 @@ impl Switch {
         }
     }
 
-    fn on_cancelled(&mut self, session: SessionId) {
+    fn on_cancelled(&mut self, session: SessionId, reason: Option<&EndReason>) {
         self.with_session(session, |switch, call, _| {
-            switch.clear_call(call, Cause::with_status(What::Abandoned, Party::Caller, 487));
+            let cause = Cause::with_status(What::Abandoned, Party::Caller, 487);
+            switch.clear_call(call, cause.and_q850(reason.and_then(EndReason::q850)));
         });
     }
 
@@ -135,7 +136,8 @@ impl Switch {
             switch.timers.clear(Timer::Ring(call.id, leg));
             let by = call.leg(leg).map_or(Party::Trunk, |leg| party_of(leg.role));
             let rang = call.leg(leg).is_some_and(|leg| leg.state == LegState::Ringing);
-            let cause = Cause::with_status(what_of(failure.status), by, failure.status);
+            let q850 = failure.cause.as_ref().and_then(EndReason::q850);
+            let cause = Cause::with_status(what_of(failure.status), by, failure.status).and_q850(q850);
             switch.end_leg(call, leg, cause);
             if !(is_the_trunks(failure.status, rang) && switch.hunt_on(call, leg)) {
                 switch.on_party_failed(call, leg, cause);
@@ -144,11 +146,11 @@ impl Switch {
     }
 
     fn on_ended(&mut self, session: SessionId, how: Ending, reason: Option<&EndReason>) {
-        let _ = reason;
+        let q850 = reason.and_then(EndReason::q850);
         self.with_session(session, |switch, call, leg| {
             let by = call.leg(leg).map_or(Party::Caller, |leg| party_of(leg.role));
             let cause = match how {
-                Ending::Bye => Cause::new(What::Hangup, by),
+                Ending::Bye => Cause::new(What::Hangup, by).and_q850(q850),
                 Ending::NoAck | Ending::Timeout | Ending::Gone => Cause::new(What::SignallingTimeout, by),
             };
             switch.end_leg(call, leg, cause);

@@ -146,7 +146,6 @@ impl Switch {
     // -- what the engines tell ---------------------------------------------------------------------------------------
 
     pub(super) fn on_media(&mut self, engine: EngineId, event: MediaEvent) {
-        let _ = engine;
         match event {
             MediaEvent::Latched { .. } => {}
             MediaEvent::Key { port, key, .. } => {
@@ -164,7 +163,7 @@ impl Switch {
             MediaEvent::PortFailed { port, .. } => self.on_port_failed(port),
             MediaEvent::RecordingSilent { recording, spoken } => self.on_recording_silent(recording, spoken),
             MediaEvent::RecordingSealed { recording, duration_ms, bytes } => {
-                self.on_recording_sealed(recording, duration_ms, bytes);
+                self.on_recording_sealed(engine, recording, duration_ms, bytes);
             }
             MediaEvent::RecordingFailed { recording, reason, .. } => self.on_recording_failed(recording, reason),
             MediaEvent::RecordingLag { behind_ms } => self.counts.recording_lag_ms = behind_ms,

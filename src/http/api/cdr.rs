@@ -684,7 +684,7 @@ mod tests {
             // An id bears its time, as the switch makes it.
             let call = CallId::from_u128((u128::from(at.as_millis()) << 80) | n);
             let event = Event { v: EVENT_VERSION, seq, at, call: Some(call), fact };
-            view.apply(seq, &fold.rows(seq, &serde_json::to_vec(&event).unwrap())).unwrap();
+            view.apply(seq, &fold.rows(&view, seq, &serde_json::to_vec(&event).unwrap())).unwrap();
         }
         view
     }

@@ -158,14 +158,15 @@ fn reason_header(reason: Option<&str>) -> Vec<(&'static str, String)> {
     reason.map(|reason| (Name::Reason.as_str(), reason.to_owned())).into_iter().collect()
 }
 
-/// The first Reason header.
+/// Why, as the Reason header says; of several, the telephone network's word, which comes from where it happened.
 pub fn end_reason(message: &Message) -> Option<EndReason> {
-    let reason: header::Reason<'_> = message.reasons().next()?.ok()?;
-    Some(EndReason {
+    let read = |reason: header::Reason<'_>| EndReason {
         protocol: reason.protocol.to_owned(),
         cause: reason.cause(),
         text: reason.params.text("text").unwrap_or_default().into_owned(),
-    })
+    };
+    let reasons = || message.reasons().flatten().map(read);
+    reasons().find(|reason| reason.q850().is_some()).or_else(|| reasons().next())
 }
 
 /// A session description in a message.

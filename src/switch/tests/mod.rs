@@ -1,6 +1,7 @@
 //! The switch between a scripted foreign side: who says what on the wire is written out, nobody is simulated.
 
 mod desks;
+mod ends;
 mod outward;
 
 use core::time::Duration;
@@ -73,6 +74,10 @@ const BY_HOURS: &str = "start = \"which\"\n[state.which]\nbranch = [{ if = \"cal
 const FOR_WANG: &str = "start = \"wait\"\n[state.wait]\nqueue = \"service\"\nprefer = '\"wang\"'\ntimeout = \"end\"\n\
                         failed = \"end\"\n[state.end]\nhangup = true\n";
 
+/// Takes a message.
+const MESSAGE: &str = "start = \"message\"\n[state.message]\nvoicemail = \"box\"\nbeep = true\nnext = \"end\"\n\
+                       failed = \"end\"\n[state.end]\nhangup = true\n";
+
 /// A centre with two trunks, a queue, and the agents `li` at 1001 and `wang` at 1002.
 pub struct House {
     pub switch: Switch,
@@ -80,6 +85,8 @@ pub struct House {
     /// What the house sent and nobody has looked at yet.
     wire: VecDeque<(SocketAddr, Message)>,
     pub events: Vec<Event>,
+    /// What the engine was told.
+    pub media: Vec<MediaCommand>,
     answers: BTreeMap<CommandId, Result<Done, Refusal>>,
     asked: VecDeque<(RequestId, Query)>,
     closing: VecDeque<MediaEvent>,
@@ -122,6 +129,7 @@ impl House {
             now,
             wire: VecDeque::new(),
             events: Vec::new(),
+            media: Vec::new(),
             answers: BTreeMap::new(),
             asked: VecDeque::new(),
             closing: VecDeque::new(),
@@ -172,10 +180,13 @@ impl House {
                 self.answers.insert(id, result);
             }
             Effect::Request { id, query, .. } => self.asked.push_back((id, query)),
-            Effect::Media { command: MediaCommand::Close { port }, .. } => {
-                self.closing.push_back(MediaEvent::Closed { port, stats: PortStats::default() });
+            Effect::Media { command, .. } => {
+                if let MediaCommand::Close { port } = command {
+                    self.closing.push_back(MediaEvent::Closed { port, stats: PortStats::default() });
+                }
+                self.media.push(command);
             }
-            Effect::Media { .. } | Effect::Trace { .. } | Effect::Drained => {}
+            Effect::Trace { .. } | Effect::Drained => {}
         }
     }
 
@@ -467,7 +478,8 @@ pub fn edition(plan: &str) -> Arc<Edition> {
     let mut sounds = Sounds::default();
     sounds.add_music(PromptName::new("music"), Arc::new(Clip::silence("music", Duration::from_secs(10))));
     let texts =
-        [Text::new("direct.toml", DIALPLAN), Text::new("hours.toml", BY_HOURS), Text::new("wang.toml", FOR_WANG)];
+        [("direct.toml", DIALPLAN), ("hours.toml", BY_HOURS), ("wang.toml", FOR_WANG), ("message.toml", MESSAGE)];
+    let texts = texts.map(|(name, text)| Text::new(name, text));
     let loaded = dialplan::load(&texts, &catalogue, &dialplan_names(&reading.draft));
     findings.extend(loaded.findings);
     let wrong: Vec<_> = findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
