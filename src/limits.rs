@@ -11,8 +11,9 @@ pub mod event {
 pub mod call {
     /// Bytes of a record as JSON, notes included: three quarters of a row of the view.
     pub const RECORD_BYTES: usize = 48 << 10;
-    /// Entries of each list: legs, queues, path, answers, offers, recordings, transfers. Sixteen legs may ring at once.
-    pub const RECORD_LISTS: [usize; 7] = [24, 12, 48, 24, 32, 12, 12];
+    /// Entries of each list: legs, queues, path, answers, offers, recordings, transfers, and the segments of all
+    /// recordings. Sixteen legs may ring at once.
+    pub const RECORD_LISTS: [usize; 8] = [24, 12, 48, 24, 32, 12, 12, 64];
     /// The first few of each list stay: how the call came about.
     pub const RECORD_OPENING: usize = 4;
     /// Entries of all lists together that fit whatever stands in them.

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use crate::call::CallRecord;
 use crate::call::record::LegRecord;
-use crate::cause::Cause;
+use crate::cause::{Cause, q850_in_words};
 use crate::config::args::{Args, Cdr as What, CdrFilter, FileFormat};
 use crate::event::{Address, Event, Fact};
 use crate::http::api::cdr::{Cdr, cdr, result_of, to_csv};
@@ -190,7 +190,8 @@ fn list(args: &Args, office: &Office, filter: &CdrFilter) -> anyhow::Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
-fn party(address: &Address) -> String {
+/// A number, or the account where there is none.
+pub fn party(address: &Address) -> String {
     match (&address.account, address.number.is_empty()) {
         (Some(account), true) => account.to_string(),
         (None, true) => "withheld".to_owned(),
@@ -198,10 +199,15 @@ fn party(address: &Address) -> String {
     }
 }
 
-/// `hangup by caller`, `busy by trunk (486)`.
+/// `hangup by caller`, `busy by trunk (486; Q.850 17, user busy)`.
 fn cause(cause: Cause) -> String {
-    let status = cause.status.map(|status| format!(" ({status})")).unwrap_or_default();
-    format!("{} by {}{status}", times::word(&cause.what), times::word(&cause.by))
+    let q850 = cause.q850.map(|number| match q850_in_words(number) {
+        Some(words) => format!("Q.850 {number}, {words}"),
+        None => format!("Q.850 {number}"),
+    });
+    let told: Vec<String> = cause.status.map(|status| status.to_string()).into_iter().chain(q850).collect();
+    let told = if told.is_empty() { String::new() } else { format!(" ({})", told.join("; ")) };
+    format!("{} by {}{told}", times::word(&cause.what), times::word(&cause.by))
 }
 
 /// From the first answer of somebody who is not the caller to the end of the last such leg, milliseconds.
@@ -254,6 +260,7 @@ fn show(args: &Args, office: &Office, id: &str) -> anyhow::Result<ExitCode> {
     head.retain(|(_, value)| !value.is_empty());
     say(&head.iter().map(|(name, value)| format!("{name:<10}{value}\n")).collect::<String>());
 
+    let gone = record.left_out;
     let mut legs =
         Table::new(["leg", "who", "began", "rang", "answered", "ended", "codec", "loss", "jitter", "mos", "cause"]);
     for leg in &record.legs {
@@ -276,49 +283,59 @@ fn show(args: &Args, office: &Office, id: &str) -> anyhow::Result<ExitCode> {
             leg.cause.map(cause).unwrap_or_default(),
         ]);
     }
-    section(legs);
+    section(legs, gone.legs);
     let mut queues = Table::new(["queue", "entered", "left", "waited", "exit"]);
     for visit in &record.queues {
         let exit = visit.exit.map(|exit| times::word(&exit)).unwrap_or_default();
         let waited = times::span(visit.waited_ms);
         queues.row([visit.queue.to_string(), times::clock(zone, visit.entered), when(visit.left), waited, exit]);
     }
-    section(queues);
+    section(queues, gone.queues);
     let mut offers = Table::new(["offered to", "at", "until", "outcome"]);
     for offer in &record.offers {
         let outcome = offer.outcome.map(|outcome| times::word(&outcome)).unwrap_or_default();
         offers.row([offer.agent.to_string(), times::clock(zone, offer.at), when(offer.ended), outcome]);
     }
-    section(offers);
+    section(offers, gone.offers);
     let mut path = Table::new(["state", "left at", "by"]);
     for step in &record.path {
         let state = format!("{} {}", step.dialplan, step.state);
         path.row([state, times::clock(zone, step.at), step.outcome.clone()]);
     }
-    section(path);
+    section(path, gone.path);
     let mut answers = Table::new(["told", "value"]);
     for answer in &record.answers {
         answers.row([answer.name.clone(), answer.value.clone()]);
     }
-    section(answers);
+    section(answers, gone.answers);
+    let mut transfers = Table::new(["transferred to", "at"]);
+    for transfer in &record.transfers {
+        transfers.row([transfer.to.clone(), times::clock(zone, transfer.at)]);
+    }
+    section(transfers, gone.transfers);
     let mut recordings = Table::new(["recording", "length", "file"]);
     for kept in &record.recordings {
         let length = match (&kept.failed, kept.seconds) {
             (Some(reason), _) => format!("failed: {reason}"),
+            (None, Some(seconds)) if kept.cut => format!("{seconds:.1} s, cut at the longest"),
             (None, Some(seconds)) => format!("{seconds:.1} s"),
             (None, None) => "not sealed".to_owned(),
         };
         recordings.row([kept.recording.to_string(), length, kept.file.clone()]);
     }
-    section(recordings);
+    section(recordings, gone.recordings);
     Ok(ExitCode::SUCCESS)
 }
 
-/// A table below the head, where it has a row.
-fn section(table: Table) {
-    if !table.is_empty() {
-        say("\n");
-        table.print("");
+/// A table below the head, where it has a row; `left_out` more had no room in the record.
+fn section(table: Table, left_out: u32) {
+    if table.is_empty() {
+        return;
+    }
+    say("\n");
+    table.print("");
+    if left_out > 0 {
+        say(&format!("+ {left_out} more, between the first and the latest\n"));
     }
 }
 

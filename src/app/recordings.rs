@@ -8,14 +8,14 @@ use std::process::ExitCode;
 use anyhow::Context;
 use serde::Serialize;
 
-use crate::call::CallRecord;
+use crate::call::segment::{Segment, SegmentKind};
+use crate::call::{CallRecord, LegRecord};
 use crate::config::args::{Args, CdrFilter, Recordings as What};
-use crate::event::{Event, Fact, Role};
+use crate::event::Role;
 use crate::http::wire::Moment;
 use crate::ids::{CallId, LegId, RecordingId, VoicemailId};
 use crate::runtime::fold::{RecordingRow, VoicemailRow};
 use crate::store::view::key;
-use crate::time::Time;
 
 use super::cdr::{self, Wanted};
 use super::office::Office;
@@ -179,12 +179,14 @@ fn find(office: &Office, id: &str) -> anyhow::Result<Kept> {
 
 /// Something that holds for a part of a recording.
 #[derive(Debug, PartialEq, Serialize)]
-struct Segment {
-    /// `agent li`, `on hold`.
-    what: String,
+struct ShownSegment {
+    kind: SegmentKind,
+    /// `agent li`, `caller`; nobody where all is masked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    who: Option<String>,
     /// Milliseconds from the recording's beginning.
     from_ms: u64,
-    /// `None`: to its end.
+    /// `None` while it goes on.
     to_ms: Option<u64>,
 }
 
@@ -194,18 +196,13 @@ struct Shown {
     kept: Kept,
     path: PathBuf,
     channels: Vec<&'static str>,
-    segments: Vec<Segment>,
+    segments: Vec<ShownSegment>,
 }
 
 fn show(args: &Args, office: &Office, id: &str) -> anyhow::Result<ExitCode> {
     let kept = find(office, id)?;
     let path = path_of(office, &kept);
-    let segments = match cdr::of_call(office, kept.call)? {
-        Some(record) if kept.mailbox.is_none() => {
-            segments(&kept.id, &office.events_of(record.call, record.first_seq, record.last_seq)?)
-        }
-        _ => Vec::new(),
-    };
+    let segments = cdr::of_call(office, kept.call)?.map(|record| segments(&record, &kept.id)).unwrap_or_default();
     let channels = if kept.mailbox.is_some() { vec!["caller"] } else { vec!["caller", "agents"] };
     let shown = Shown { kept, path, channels, segments };
     if args.json {
@@ -231,7 +228,7 @@ fn show(args: &Args, office: &Office, id: &str) -> anyhow::Result<ExitCode> {
     let mut table = Table::new(["from", "to", "what"]);
     for segment in segments {
         let to = segment.to_ms.map_or("end".to_owned(), times::span);
-        table.row([times::span(segment.from_ms), to, segment.what]);
+        table.row([times::span(segment.from_ms), to, segment.in_words()]);
     }
     if !table.is_empty() {
         say("\n");
@@ -240,51 +237,33 @@ fn show(args: &Args, office: &Office, id: &str) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Who spoke when, and when somebody was held, as the call's events tell it.
-fn segments(recording: &str, events: &[Event]) -> Vec<Segment> {
-    let began = events.iter().find_map(|event| match &event.fact {
-        Fact::RecordingStarted { recording: id, .. } if id.to_string() == recording => Some(event.at),
-        _ => None,
-    });
-    let Some(began) = began else { return Vec::new() };
-    let mut names: Vec<(LegId, String)> = Vec::new();
-    let mut open: Vec<(LegId, bool, usize)> = Vec::new();
-    let mut segments: Vec<Segment> = Vec::new();
-    let since = |at: Time| u64::try_from(at.since(began).as_millis()).unwrap_or(u64::MAX);
-    for event in events {
-        let (leg, is_hold, begins) = match &event.fact {
-            Fact::LegAdded { leg, role, to, agent } => {
-                let name = match (agent, role) {
-                    (Some(agent), _) => format!("agent {agent}"),
-                    (None, Role::Caller) => "caller".to_owned(),
-                    (None, _) => to.number.clone(),
-                };
-                names.push((*leg, name));
-                continue;
-            }
-            Fact::LegAnswered { leg, .. } if names.iter().any(|(named, _)| named == leg) => (*leg, false, true),
-            Fact::LegHeld { leg, .. } => (*leg, true, true),
-            Fact::LegResumed { leg, .. } => (*leg, true, false),
-            Fact::LegEnded { leg, .. } => (*leg, false, false),
-            _ => continue,
-        };
-        if begins {
-            let name = names.iter().find(|(named, _)| *named == leg).map_or("caller", |(_, name)| name);
-            let what = if is_hold { format!("{name} on hold") } else { name.to_owned() };
-            open.push((leg, is_hold, segments.len()));
-            segments.push(Segment { what, from_ms: since(event.at), to_ms: None });
-            continue;
+/// Who spoke when, when somebody was held, and what is masked.
+fn segments(record: &CallRecord, recording: &str) -> Vec<ShownSegment> {
+    let kept = record.recordings.iter().find(|kept| kept.recording.to_string() == recording);
+    let who = |leg: LegId| match record.legs.iter().find(|one| one.leg == leg) {
+        Some(LegRecord { agent: Some(agent), .. }) => format!("agent {agent}"),
+        Some(LegRecord { role: Role::Caller, .. }) => "caller".to_owned(),
+        Some(one) => cdr::party(&one.address),
+        None => "somebody the record has no room for".to_owned(),
+    };
+    let shown = |segment: &Segment| ShownSegment {
+        kind: segment.kind,
+        who: segment.leg.map(who),
+        from_ms: segment.from_ms,
+        to_ms: segment.to_ms,
+    };
+    kept.map(|kept| kept.segments.iter().map(shown).collect()).unwrap_or_default()
+}
+
+impl ShownSegment {
+    fn in_words(&self) -> String {
+        let who = self.who.clone().unwrap_or_default();
+        match self.kind {
+            SegmentKind::Agent | SegmentKind::Callee => who,
+            SegmentKind::Hold => format!("{who} on hold"),
+            SegmentKind::Masked => "masked".to_owned(),
         }
-        // A leg that ends ends its hold, too.
-        open.retain(|(of, hold, place)| {
-            let over = *of == leg && (*hold || !is_hold);
-            if over && let Some(segment) = segments.get_mut(*place) {
-                segment.to_ms = Some(since(event.at));
-            }
-            !over
-        });
     }
-    segments
 }
 
 fn path_of(office: &Office, kept: &Kept) -> PathBuf {
@@ -323,54 +302,3 @@ fn export(args: &Args, office: &Office, id: &str, file: &Path) -> anyhow::Result
 
 /// Rows read at a time.
 const PAGE: usize = 500;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cause::{Cause, Party, What as Ended};
-    use crate::event::{Address, EVENT_VERSION, Seq};
-
-    #[test]
-    fn segments_tell_who_spoke_when_and_who_was_held() {
-        let (caller, li, wu) = (LegId::from_u128(1), LegId::from_u128(2), LegId::from_u128(3));
-        let recording = RecordingId::from_u128(9);
-        let added = |leg, name: &str| Fact::LegAdded {
-            leg,
-            role: Role::Agent,
-            to: Address::default(),
-            agent: Some(name.into()),
-        };
-        let answered = |leg| Fact::LegAnswered { leg, codec: "PCMA".into() };
-        let over = |leg| Fact::LegEnded { leg, cause: Cause::new(Ended::Hangup, Party::Agent), stats: None };
-        let story = [
-            (0, answered(caller)),
-            (5, added(li, "li")),
-            (10, answered(li)),
-            (10, Fact::RecordingStarted { recording, file: "a.wav".into() }),
-            (20, Fact::LegHeld { leg: caller, by: li }),
-            (30, Fact::LegResumed { leg: caller, by: li }),
-            (40, added(wu, "wu")),
-            (50, answered(wu)),
-            (50, over(li)),
-            (60, Fact::LegHeld { leg: caller, by: wu }),
-            (70, over(caller)),
-        ];
-        let events: Vec<Event> = (1..)
-            .zip(story)
-            .map(|(seq, (s, fact))| Event { v: EVENT_VERSION, seq: Seq(seq), at: Time::from_secs(s), call: None, fact })
-            .collect();
-        let segment = |what: &str, from_s: u64, to_s: Option<u64>| Segment {
-            what: what.to_owned(),
-            from_ms: from_s * 1_000,
-            to_ms: to_s.map(|s| s * 1_000),
-        };
-        let wanted = [
-            segment("agent li", 0, Some(40)),
-            segment("caller on hold", 10, Some(20)),
-            segment("agent wu", 40, None),
-            segment("caller on hold", 50, Some(60)),
-        ];
-        assert_eq!(segments(&recording.to_string(), &events), wanted);
-        assert_eq!(segments("another", &events), []);
-    }
-}

@@ -6,5 +6,6 @@
 
 pub mod leg;
 pub mod record;
+pub mod segment;
 
 pub use record::{CallRecord, LegRecord, Records};

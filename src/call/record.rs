@@ -16,6 +16,8 @@ use crate::ids::{AgentName, CallId, CustomerId, DialplanName, LegId, QueueName, 
 use crate::limits::call as limits;
 use crate::time::Time;
 
+use super::segment::{SegmentKind, Segments, offset};
+
 /// One call as it remains: who, when, where it went, how it ended, and whose doing that was.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CallRecord {
@@ -63,7 +65,7 @@ pub struct CallRecord {
 }
 
 /// How many of each list were left out of a record that grew too long.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default)]
 pub struct LeftOut {
     pub legs: u32,
@@ -73,6 +75,8 @@ pub struct LeftOut {
     pub offers: u32,
     pub recordings: u32,
     pub transfers: u32,
+    /// Of all recordings together.
+    pub segments: u32,
 }
 
 impl LeftOut {
@@ -140,12 +144,28 @@ pub struct OfferRecord {
 pub struct RecordingRecord {
     pub recording: RecordingId,
     pub file: String,
+    #[serde(default)]
+    pub started: Time,
     pub seconds: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
     /// It ended at the greatest length that recordings may have, before the conversation did.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub cut: bool,
+    /// Who takes part, who is held and what is masked.
+    #[serde(default, skip_serializing_if = "Segments::is_empty")]
+    pub segments: Segments,
+}
+
+impl RecordingRecord {
+    /// Whether sound is still added.
+    fn runs(&self) -> bool {
+        self.seconds.is_none() && self.failed.is_none() && !self.cut
+    }
+
+    fn begin(&mut self, kind: SegmentKind, leg: Option<LegId>, at: Time) {
+        self.segments.begin(kind, leg, offset(self.started, at));
+    }
 }
 
 /// One blind transfer.
@@ -186,7 +206,29 @@ impl CallRecord {
         }
     }
 
-    fn lengths(&self) -> [(List, usize); 7] {
+    /// Recordings that sound is added to.
+    fn running(&mut self) -> impl Iterator<Item = &mut RecordingRecord> {
+        self.recordings.iter_mut().filter(|kept| kept.runs())
+    }
+
+    fn recording(&mut self, recording: RecordingId) -> Option<&mut RecordingRecord> {
+        self.recordings.iter_mut().find(|kept| kept.recording == recording)
+    }
+
+    fn begin_segment(&mut self, kind: SegmentKind, leg: LegId, at: Time) {
+        self.running().for_each(|kept| kept.begin(kind, Some(leg), at));
+    }
+
+    /// Ends what goes on of a leg; a hold alone, or everything.
+    fn end_segments(&mut self, leg: LegId, hold_alone: bool, at: Time) {
+        for kept in self.running() {
+            let to_ms = offset(kept.started, at);
+            kept.segments
+                .end(to_ms, |segment| segment.leg == Some(leg) && (!hold_alone || segment.kind == SegmentKind::Hold));
+        }
+    }
+
+    fn lengths(&self) -> [(List, usize); 8] {
         [
             (List::Legs, self.legs.len()),
             (List::Queues, self.queues.len()),
@@ -195,6 +237,7 @@ impl CallRecord {
             (List::Offers, self.offers.len()),
             (List::Recordings, self.recordings.len()),
             (List::Transfers, self.transfers.len()),
+            (List::Segments, self.recordings.iter().map(|kept| kept.segments.len()).sum()),
         ]
     }
 
@@ -214,6 +257,12 @@ impl CallRecord {
                 gone.recordings += remove_from(&mut self.recordings, rank);
             }
             List::Transfers => gone.transfers += remove_from(&mut self.transfers, |_| 0),
+            List::Segments => {
+                if let Some(kept) = self.recordings.iter_mut().max_by_key(|kept| kept.segments.len()) {
+                    gone.segments += 1;
+                    kept.segments.leave_one_out();
+                }
+            }
         }
     }
 }
@@ -228,6 +277,7 @@ enum List {
     Offers,
     Recordings,
     Transfers,
+    Segments,
 }
 
 /// Removes the oldest of the lowest rank; the first few and the latest stay. Gives how many went.
@@ -420,13 +470,16 @@ fn apply_to(record: &mut CallRecord, at: Time, fact: &Fact) {
             if let Some(leg) = record.leg(*leg) {
                 leg.held_since.get_or_insert(at);
             }
+            record.begin_segment(SegmentKind::Hold, *leg, at);
         }
         Fact::LegResumed { leg, .. } => {
             if let Some(leg) = record.leg(*leg) {
                 end_hold(leg, at);
             }
+            record.end_segments(*leg, true, at);
         }
         Fact::LegEnded { leg, cause, stats } => {
+            record.end_segments(*leg, false, at);
             if let Some(leg) = record.leg(*leg) {
                 end_hold(leg, at);
                 leg.ended = Some(at);
@@ -454,28 +507,30 @@ fn apply_to(record: &mut CallRecord, at: Time, fact: &Fact) {
                 (offer.ended, offer.outcome) = (Some(at), Some(*outcome));
             }
         }
-        Fact::RecordingStarted { recording, file } => {
-            let file = kept_text(file);
-            record.recordings.push(RecordingRecord {
-                recording: *recording,
-                file,
-                seconds: None,
-                failed: None,
-                cut: false,
-            });
+        Fact::RecordingStarted { recording, file } => recording_started(record, at, *recording, file),
+        Fact::RecordingMasked { recording, masked, .. } => {
+            let Some(kept) = record.recording(*recording).filter(|kept| kept.runs()) else { return };
+            match masked {
+                true => kept.begin(SegmentKind::Masked, None, at),
+                false => {
+                    kept.segments.end(offset(kept.started, at), |segment| segment.kind == SegmentKind::Masked);
+                }
+            }
         }
         Fact::RecordingCut { recording, .. } => {
-            if let Some(kept) = record.recordings.iter_mut().find(|r| r.recording == *recording) {
+            if let Some(kept) = record.recording(*recording) {
+                kept.segments.close(offset(kept.started, at));
                 kept.cut = true;
             }
         }
         Fact::RecordingSealed { recording, seconds, .. } => {
-            if let Some(kept) = record.recordings.iter_mut().find(|r| r.recording == *recording) {
+            if let Some(kept) = record.recording(*recording) {
+                kept.segments.close(milliseconds(*seconds));
                 kept.seconds = Some(*seconds);
             }
         }
         Fact::RecordingFailed { recording, reason } => {
-            if let Some(kept) = record.recordings.iter_mut().find(|r| r.recording == *recording) {
+            if let Some(kept) = record.recording(*recording) {
                 kept.failed = Some(kept_text(reason));
             }
         }
@@ -503,6 +558,37 @@ fn answered(record: &mut CallRecord, at: Time, leg: LegId, codec: &str) {
             }
         }
     }
+    if let Some(kind) = SegmentKind::of_role(role) {
+        record.begin_segment(kind, leg, at);
+    }
+}
+
+/// It begins with those who talk already, and with who is held.
+fn recording_started(record: &mut CallRecord, at: Time, recording: RecordingId, file: &str) {
+    let mut kept = RecordingRecord {
+        recording,
+        file: kept_text(file),
+        started: at,
+        seconds: None,
+        failed: None,
+        cut: false,
+        segments: Segments::default(),
+    };
+    for leg in record.legs.iter().filter(|leg| leg.answered.is_some() && leg.ended.is_none()) {
+        if let Some(kind) = SegmentKind::of_role(leg.role) {
+            kept.begin(kind, Some(leg.leg), at);
+        }
+        if leg.held_since.is_some() {
+            kept.begin(SegmentKind::Hold, Some(leg.leg), at);
+        }
+    }
+    record.recordings.push(kept);
+}
+
+/// What a file has that is so many seconds long.
+fn milliseconds(seconds: f64) -> u64 {
+    let length = core::time::Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn end_hold(leg: &mut LegRecord, at: Time) {
@@ -519,6 +605,9 @@ fn ended(record: &mut CallRecord, at: Time, cause: Cause) {
         end_hold(leg, at);
         leg.ended = Some(at);
         leg.cause.get_or_insert(cause);
+    }
+    for kept in record.running() {
+        kept.segments.close(offset(kept.started, at));
     }
     for visit in record.queues.iter_mut().filter(|v| v.left.is_none()) {
         visit.left = Some(at);
@@ -619,6 +708,99 @@ mod tests {
     fn events_of_unknown_or_finished_calls_change_nothing() {
         let mut records = Records::new();
         assert_eq!(records.apply(&event(1, 1, Fact::LegRinging { leg: CALLER, early_media: false })), None);
+    }
+
+    /// Tells a story of `(second, fact)` and gives the record it leaves.
+    fn told(story: impl IntoIterator<Item = (u64, Fact)>) -> CallRecord {
+        let mut records = Records::new();
+        let told = (1..).zip(story).map(|(seq, (at_s, fact))| records.apply(&event(seq, at_s, fact)));
+        told.last().flatten().expect("each event is of this call")
+    }
+
+    const RECORDING: RecordingId = RecordingId::from_u128(7);
+
+    fn joins(leg: LegId, name: &str) -> [Fact; 2] {
+        let (to, agent) = (Address::default(), Some(name.into()));
+        [Fact::LegAdded { leg, role: Role::Agent, to, agent }, Fact::LegAnswered { leg, codec: "PCMA".into() }]
+    }
+
+    fn segments_of(record: &CallRecord) -> Vec<(SegmentKind, Option<LegId>, u64, Option<u64>)> {
+        let all = record.recordings[0].segments.iter();
+        all.map(|segment| (segment.kind, segment.leg, segment.from_ms, segment.to_ms)).collect()
+    }
+
+    #[test]
+    fn a_recording_says_who_took_part_who_was_held_and_what_is_masked() {
+        use SegmentKind::{Agent, Hold, Masked};
+        let hangup = Cause::new(What::Hangup, Party::Caller);
+        let colleague = LegId::from_u128(12);
+        let ([added, answers], [added_too, answers_too]) = (joins(AGENT, "li"), joins(colleague, "wu"));
+        let masked = |masked| Fact::RecordingMasked { recording: RECORDING, masked, why: "secure entry".into() };
+        let mut story = vec![
+            (0, accepted()),
+            (1, Fact::LegAnswered { leg: CALLER, codec: "PCMA".into() }),
+            (8, added),
+            (10, answers),
+            (10, Fact::RecordingStarted { recording: RECORDING, file: "a.wav".into() }),
+            (15, masked(true)),
+            (17, masked(false)),
+            (20, Fact::LegHeld { leg: CALLER, by: AGENT }),
+            (30, Fact::LegResumed { leg: CALLER, by: AGENT }),
+            (40, added_too),
+            (50, answers_too),
+            (50, Fact::LegEnded { leg: AGENT, cause: hangup, stats: None }),
+            (60, Fact::LegHeld { leg: CALLER, by: colleague }),
+        ];
+        let talking = told(story.clone());
+        assert_eq!(segments_of(&talking).last(), Some(&(Hold, Some(CALLER), 50_000, None)), "it goes on");
+        story.extend([
+            (70, Fact::LegEnded { leg: CALLER, cause: hangup, stats: None }),
+            (70, Fact::CallEnded { cause: hangup }),
+            (71, Fact::RecordingSealed { recording: RECORDING, file: "a.wav".into(), seconds: 59.98, bytes: 1 }),
+        ]);
+        let expected = [
+            (Agent, Some(AGENT), 0, Some(40_000)),
+            (Masked, None, 5_000, Some(7_000)),
+            (Hold, Some(CALLER), 10_000, Some(20_000)),
+            (Agent, Some(colleague), 40_000, Some(59_980)),
+            (Hold, Some(CALLER), 50_000, Some(59_980)),
+        ];
+        assert_eq!(segments_of(&told(story)), expected, "nothing ends after the recording");
+    }
+
+    #[test]
+    fn a_recording_that_is_cut_or_ends_with_a_crash_has_no_segment_that_goes_on() {
+        let [added, answers] = joins(AGENT, "li");
+        let begun = [
+            (0, accepted()),
+            (1, added),
+            (2, answers),
+            (2, Fact::RecordingStarted { recording: RECORDING, file: "a.wav".into() }),
+        ];
+        let cut = (10, Fact::RecordingCut { recording: RECORDING, after_s: 8 });
+        let held = (12, Fact::LegHeld { leg: CALLER, by: AGENT });
+        let record = told(begun.clone().into_iter().chain([cut, held]));
+        assert_eq!(segments_of(&record), [(SegmentKind::Agent, Some(AGENT), 0, Some(8_000))]);
+        let crash = [
+            (900, Fact::CallEnded { cause: Cause::new(What::SwitchRestart, Party::Switch) }),
+            (900, Fact::RecordingSealed { recording: RECORDING, file: "a.wav".into(), seconds: 4.0, bytes: 1 }),
+        ];
+        let record = told(begun.into_iter().chain(crash));
+        assert_eq!(segments_of(&record), [(SegmentKind::Agent, Some(AGENT), 0, Some(4_000))]);
+    }
+
+    #[test]
+    fn a_caller_put_on_hold_all_day_leaves_the_latest_segments_and_a_count() {
+        let [added, answers] = joins(AGENT, "li");
+        let begun = [accepted(), added, answers, Fact::RecordingStarted { recording: RECORDING, file: "a.wav".into() }];
+        let holds = (0..500)
+            .flat_map(|_| [Fact::LegHeld { leg: CALLER, by: AGENT }, Fact::LegResumed { leg: CALLER, by: AGENT }]);
+        let record = told((0..).zip(begun.into_iter().chain(holds)));
+        let segments = segments_of(&record);
+        assert_eq!(segments.len(), limits::RECORD_LISTS[7]);
+        assert_eq!(segments.len() + record.left_out.segments as usize, 501);
+        assert_eq!(segments[0], (SegmentKind::Agent, Some(AGENT), 0, None), "what goes on stays");
+        assert_eq!(segments.last(), Some(&(SegmentKind::Hold, Some(CALLER), 999_000, Some(1_000_000))));
     }
 
     /// What a queue does all day with agents whose phones are busy: offer, leg, refusal.

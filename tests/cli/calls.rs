@@ -50,7 +50,9 @@ pub fn story() -> Vec<Fact> {
         Fact::LegAnswered { leg: agent, codec: "PCMA".into() },
         Fact::OfferEnded { agent: "li".into(), leg: agent, outcome: OfferOutcome::Answered },
         Fact::RecordingStarted { recording, file: RECORDED.1.into() },
-        Fact::RecordingSealed { recording, file: RECORDED.1.into(), seconds: 0.1, bytes: 3_244 },
+        Fact::RecordingMasked { recording, masked: true, why: "secure entry".into() },
+        Fact::RecordingMasked { recording, masked: false, why: "secure entry over".into() },
+        Fact::RecordingSealed { recording, file: RECORDED.1.into(), seconds: 1.5, bytes: 3_244 },
         Fact::LegEnded { leg: agent, cause: Cause::new(What::Hangup, Party::Caller), stats: None },
         Fact::CallEnded { cause: Cause::new(What::Hangup, Party::Caller) },
     ]
@@ -71,7 +73,7 @@ fn others() -> Vec<Vec<Fact>> {
             accepted("+8613900139000"),
             Fact::QueueEntered { queue: "sales".into(), priority: 0, tier: String::new(), position: 1 },
             Fact::QueueLeft { queue: "sales".into(), exit: QueueExit::Abandoned, waited_ms: 9_000 },
-            Fact::CallEnded { cause: Cause::new(What::Abandoned, Party::Caller) },
+            Fact::CallEnded { cause: Cause::new(What::Abandoned, Party::Caller).and_q850(Some(31)) },
         ],
         vec![
             accepted("+862038120001"),
@@ -155,7 +157,7 @@ fn calls_are_listed_newest_first_and_filtered_by_every_word() {
         rows[3].contains("2026-11-22 10:01:00") && rows[3].contains("1:05") && rows[3].contains("answered"),
         "{table}"
     );
-    assert!(rows[2].contains("abandoned by caller"), "{table}");
+    assert!(rows[2].contains("abandoned by caller (Q.850 31, normal, unspecified)"), "{table}");
     assert_eq!(centre.run("cdr list --queue nowhere").ok(), "No call matches.\n");
     assert!(centre.run("cdr list --since soon").fails(2).contains("`soon` is no day and no instant"));
     assert!(centre.run("cdr list --limit 0").fails(2).contains("0 is not in"));
@@ -192,6 +194,26 @@ fn one_call_is_shown_with_its_legs_and_why_it_went_to_whom() {
 }
 
 #[test]
+fn what_a_record_has_no_room_for_is_counted() {
+    let centre = centre();
+    let mut long = story();
+    let offers = (0..40).flat_map(|n| {
+        let leg = LegId::from_u128(100 + n);
+        [
+            Fact::LegAdded { leg, role: Role::Agent, to: Address::default(), agent: Some("wu".into()) },
+            Fact::LegEnded { leg, cause: Cause::new(What::Busy, Party::Agent), stats: None },
+        ]
+    });
+    long.splice(3..3, offers);
+    tell(&centre, long);
+    let newest = &centre.run("cdr list --json --limit 1").json()[0];
+    let (kept, gone) = (newest["legs"].as_array().unwrap().len(), newest["left_out"]["legs"].as_u64().unwrap());
+    assert_eq!((kept as u64 + gone, gone > 0), (42, true), "{newest:#}");
+    let shown = centre.run(&format!("cdr show {}", newest["call"].as_str().unwrap())).ok();
+    assert_eq!(shown.matches(&format!("\n+ {gone} more, between the first and the latest\n")).count(), 1, "{shown}");
+}
+
+#[test]
 fn calls_are_written_as_a_table_and_as_data() {
     let centre = centre();
     centre.run("cdr export calls.csv").ok();
@@ -214,7 +236,7 @@ fn recordings_and_messages_are_listed_shown_and_exported() {
     let centre = centre();
     let listed = centre.run("recordings list --json").json();
     let id = RecordingId::from_u128(RECORDED.0).to_string();
-    assert_eq!((&listed[0]["id"], &listed[0]["agent"], &listed[0]["seconds"]), (&json!(id), &json!("li"), &json!(0.1)));
+    assert_eq!((&listed[0]["id"], &listed[0]["agent"], &listed[0]["seconds"]), (&json!(id), &json!("li"), &json!(1.5)));
     assert_eq!(centre.run("recordings list --queue sales").ok(), "No recording matches.\n");
     assert!(centre.run("recordings list").ok().contains("+8613800138000"));
     let messages = centre.run("recordings list --voicemail --json").json();
@@ -223,13 +245,18 @@ fn recordings_and_messages_are_listed_shown_and_exported() {
 
     let shown = centre.run(&format!("recordings show {id}")).ok();
     assert!(shown.contains("channels  caller, agents") && shown.contains("agent li"), "{shown}");
+    assert!(shown.contains("0:01  masked"), "{shown}");
     let shown = centre.run(&format!("recordings show {id} --json")).json();
-    assert_eq!(shown["segments"][0]["what"], "agent li");
+    let expected = json!([
+        { "kind": "agent", "who": "agent li", "from_ms": 0, "to_ms": 1_500 },
+        { "kind": "masked", "from_ms": 1_000, "to_ms": 1_500 },
+    ]);
+    assert_eq!(shown["segments"], expected, "and nothing after its end");
     let message = centre.run(&format!("recordings show {}", messages[0]["id"].as_str().unwrap())).ok();
     assert!(message.contains("box       service") && message.contains("(the file is gone)"), "{message}");
 
     let told = centre.run(&format!("recordings export {id} out.wav")).ok();
-    assert_eq!(told, "out.wav: 0.1 s, 3244 bytes.\n");
+    assert_eq!(told, "out.wav: 1.5 s, 3244 bytes.\n");
     let whole = std::fs::read(centre.path("data/recordings").join(RECORDED.1)).unwrap();
     assert_eq!(std::fs::read(centre.path("out.wav")).unwrap(), whole);
     let again = centre.run(&format!("recordings export {id} out.wav")).fails(1);

@@ -12,6 +12,8 @@ use utoipa::ToSchema;
 
 use super::{Page, Query, page_size};
 use crate::call::CallRecord;
+use crate::call::record::LeftOut;
+use crate::call::segment::{Segment, SegmentKind};
 use crate::cause::{Cause, What};
 use crate::command::UserRole;
 use crate::crm::csv;
@@ -80,6 +82,8 @@ pub struct Cdr {
     pub offers: Vec<CdrOffer>,
     pub recordings: Vec<CdrRecording>,
     pub transfers: Vec<CdrTransfer>,
+    /// How many of each list the record has no room for; `/api/cdr/{call}/events` has them all.
+    pub left_out: LeftOut,
 }
 
 /// One leg of a record.
@@ -138,8 +142,24 @@ pub struct CdrOffer {
 pub struct CdrRecording {
     #[schema(value_type = String)]
     pub recording: RecordingId,
+    pub started: Moment,
     pub seconds: Option<f64>,
     pub failed: Option<String>,
+    /// It ended at the greatest length that recordings may have.
+    pub cut: bool,
+    pub segments: Vec<CdrSegment>,
+}
+
+/// A part of a recording, and what holds in it.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct CdrSegment {
+    pub kind: SegmentKind,
+    /// Who takes part or is held: a leg of the record. Nobody where all is masked.
+    #[schema(value_type = Option<String>)]
+    pub leg: Option<LegId>,
+    pub from_ms: u64,
+    /// `null` while it goes on.
+    pub to_ms: Option<u64>,
 }
 
 /// One blind transfer.
@@ -581,8 +601,11 @@ pub fn cdr(record: &CallRecord, masked: bool) -> Cdr {
     });
     let recordings = record.recordings.iter().map(|kept| CdrRecording {
         recording: kept.recording,
+        started: Moment(kept.started),
         seconds: kept.seconds,
         failed: kept.failed.clone(),
+        cut: kept.cut,
+        segments: kept.segments.iter().map(CdrSegment::from).collect(),
     });
     let transfers = record.transfers.iter().map(|transfer| CdrTransfer {
         at: Moment(transfer.at),
@@ -617,6 +640,14 @@ pub fn cdr(record: &CallRecord, masked: bool) -> Cdr {
         offers: offers.collect(),
         recordings: recordings.collect(),
         transfers: transfers.collect(),
+        left_out: record.left_out,
+    }
+}
+
+impl From<&Segment> for CdrSegment {
+    fn from(segment: &Segment) -> Self {
+        let Segment { kind, leg, from_ms, to_ms } = *segment;
+        Self { kind, leg, from_ms, to_ms }
     }
 }
 

@@ -117,6 +117,8 @@ export type Card = {
 /** Why a call or leg ended. */
 export type Cause = {
   by: Party;
+  /** The cause of the telephone network that the far side named (ITU-T Q.850, in a Reason header of RFC 3326). */
+  q850?: number | null;
   /** The SIP status that carried it, where one did. */
   status?: number | null;
   what: What;
@@ -138,6 +140,8 @@ export type Cdr = {
   duration_ms: number;
   ended?: Moment | null;
   from: Address;
+  /** How many of each list the record has no room for; `/api/cdr/{call}/events` has them all. */
+  left_out: LeftOut;
   legs: CdrLeg[];
   notes: string;
   offers: CdrOffer[];
@@ -181,9 +185,23 @@ export type CdrOffer = {
 
 /** One recording; its sound is at `/api/recordings/{recording}`. */
 export type CdrRecording = {
+  /** It ended at the greatest length that recordings may have. */
+  cut: boolean;
   failed?: string | null;
   recording: string;
   seconds?: number | null;
+  segments: CdrSegment[];
+  started: Moment;
+};
+
+/** A part of a recording, and what holds in it. */
+export type CdrSegment = {
+  from_ms: number;
+  kind: SegmentKind;
+  /** Who takes part or is held: a leg of the record. Nobody where all is masked. */
+  leg?: string | null;
+  /** `null` while it goes on. */
+  to_ms?: number | null;
 };
 
 /** One state of the dialplan passed through. */
@@ -385,6 +403,19 @@ export type LadderLine = {
   what: string;
 };
 
+/** How many of each list were left out of a record that grew too long. */
+export type LeftOut = {
+  answers?: number;
+  legs?: number;
+  offers?: number;
+  path?: number;
+  queues?: number;
+  recordings?: number;
+  /** Of all recordings together. */
+  segments?: number;
+  transfers?: number;
+};
+
 /** One party's end of a call. */
 export type Leg = {
   account?: string | null;
@@ -505,6 +536,9 @@ export type Role = "caller" | "agent" | "callee";
 
 /** How a person is addressed. */
 export type Salutation = "ms" | "mrs" | "mr" | "dr" | "prof";
+
+/** What holds. */
+export type SegmentKind = "agent" | "callee" | "hold" | "masked";
 
 /** To the client. */
 export type ServerFrame = Welcome & {
