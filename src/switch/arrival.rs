@@ -339,7 +339,6 @@ impl Switch {
         let mut call =
             Call::without_legs(id, self.edition.clone(), direction, from, to, engine, room, language, self.now);
         call.caller = leg_id;
-        call.accepted = accepted;
         call.trunks = trunks;
         call.max_forwards = invitation.max_forwards;
         if matches!(goal, Goal::Dialplan { .. }) {
@@ -349,6 +348,7 @@ impl Switch {
         self.open_media(&mut call, leg_id, Some(invitation.source.remote.ip()));
         call.durable = emergency;
         if !emergency {
+            self.accepting.insert(accepted, id);
             self.timers.set(self.now + ACCEPT_TIMEOUT, Timer::Accepted(id));
         }
         self.calls.insert(id, call);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::acd;
 use crate::call::leg::Leg;
 use crate::cause::Cause;
-use crate::event::{Address, CustomerCard, Direction, IvrAnswer, Seq};
+use crate::event::{Address, CustomerCard, Direction, IvrAnswer};
 use crate::ids::{AgentName, CallId, Language, LegId, QueueName, RecordingId, TrunkName};
 use crate::ivr::Machine;
 use crate::media::RoomId;
@@ -33,8 +33,7 @@ pub struct Call {
     pub room: RoomId,
     /// The trunks whose limits it counts against.
     pub trunks: Vec<TrunkName>,
-    /// `call.accepted`; its durability lets the caller's 200 OK go.
-    pub accepted: Seq,
+    /// `call.accepted` is on disk: the caller's 200 OK may go.
     pub durable: bool,
     pub stage: Stage,
     pub ivr: Option<Box<Machine>>,
@@ -165,7 +164,6 @@ impl Call {
             engine,
             room,
             trunks: Vec::new(),
-            accepted: Seq(0),
             durable: false,
             stage: Stage::Ringing,
             ivr: None,

@@ -299,7 +299,7 @@ impl Switch {
         call.dial_next = Some(to);
         let accepted =
             Fact::CallAccepted { leg, direction, from, to: to_address, dialplan: None, sip_call_id: String::new() };
-        call.accepted = self.emit(Some(id), accepted);
+        self.emit(Some(id), accepted);
         call.durable = true;
         self.counts.accepted += 1;
         let longest = call.edition.plan.sip.ring_max_s.span();

@@ -115,6 +115,8 @@ pub struct Switch {
     roster: Roster,
     desks: Desks,
     calls: BTreeMap<CallId, Call>,
+    /// Calls whose `call.accepted` the disk does not have yet.
+    accepting: BTreeMap<Seq, CallId>,
     sessions: BTreeMap<SessionId, (CallId, LegId)>,
     /// Legs by port, those that only owe their statistics included.
     legs: BTreeMap<PortId, Place>,
@@ -173,6 +175,7 @@ impl Switch {
             roster: Roster::default(),
             desks: Desks::default(),
             calls: BTreeMap::new(),
+            accepting: BTreeMap::new(),
             sessions: BTreeMap::new(),
             legs: BTreeMap::new(),
             plays: BTreeMap::new(),
@@ -365,15 +368,9 @@ impl Switch {
     }
 
     fn on_durable(&mut self, seq: Seq) {
-        let from = self.durable;
         self.durable = self.durable.max(seq);
-        let accepted: Vec<CallId> = self
-            .calls
-            .values()
-            .filter(|call| !call.durable && call.accepted > from && call.accepted <= seq)
-            .map(|call| call.id)
-            .collect();
-        for call in accepted {
+        let later = self.accepting.split_off(&self.durable.next());
+        for (_, call) in core::mem::replace(&mut self.accepting, later) {
             self.on_accepted_durable(call);
         }
     }

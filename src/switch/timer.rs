@@ -36,21 +36,27 @@ pub enum Timer {
 #[derive(Debug, Default)]
 pub struct Timers {
     due: BTreeSet<(Time, Timer)>,
+    /// The same by what they are for: clearing one looks at no other.
+    set: BTreeSet<(Timer, Time)>,
 }
 
 impl Timers {
     pub fn set(&mut self, at: Time, timer: Timer) {
         self.due.insert((at, timer));
+        self.set.insert((timer, at));
     }
 
     /// Removes it, whenever it was due.
     pub fn clear(&mut self, timer: Timer) {
-        self.due.retain(|(_, t)| *t != timer);
+        while let Some((_, at)) = self.set.range((timer, Time::EPOCH)..=(timer, Time::FAR_FUTURE)).next().copied() {
+            self.clear_at(at, timer);
+        }
     }
 
     /// Removes it where it was set for `at`.
     pub fn clear_at(&mut self, at: Time, timer: Timer) {
         self.due.remove(&(at, timer));
+        self.set.remove(&(timer, at));
     }
 
     pub fn next(&self) -> Option<Time> {
@@ -63,7 +69,7 @@ impl Timers {
         if at > now {
             return None;
         }
-        self.due.pop_first();
+        self.clear_at(at, timer);
         Some(timer)
     }
 
@@ -74,5 +80,27 @@ impl Timers {
     /// Timers that belong to a call or a question: none is left at rest.
     pub fn of_calls(&self) -> usize {
         self.due.iter().filter(|(_, timer)| !matches!(timer, Timer::Drain | Timer::Hours | Timer::Reconcile)).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timer_that_is_cleared_fires_at_none_of_its_times_and_no_other_is_touched() {
+        let (ours, other) = (Timer::Ivr(CallId::from_u128(1)), Timer::Ivr(CallId::from_u128(2)));
+        let at = Time::from_secs;
+        let mut timers = Timers::default();
+        for (second, timer) in [(3, ours), (1, ours), (2, other), (4, ours)] {
+            timers.set(at(second), timer);
+        }
+        timers.clear_at(at(4), ours);
+        assert_eq!((timers.next(), timers.len()), (Some(at(1)), 3));
+        timers.clear(ours);
+        assert_eq!((timers.pop(at(1)), timers.next()), (None, Some(at(2))));
+        timers.set(at(2), ours);
+        assert_eq!([(); 3].map(|()| timers.pop(at(2))), [Some(ours), Some(other), None]);
+        assert_eq!((timers.len(), timers.set.len()), (0, 0));
     }
 }
