@@ -65,8 +65,10 @@ mod tests {
 
     #[tokio::test]
     async fn commands_beyond_the_desks_queue_are_refused_until_it_has_caught_up() {
-        let seat = Seat { agent: "li".into(), password: "pw".into(), account: "1001".into() };
-        let DeskLine { commands, mut news } = NoDesk.sit_down(&seat);
+        let account = "1001".into();
+        let seat = Seat { agent: "li".into(), password: "pw".into(), account, sip_password: "pw".into() };
+        let (notes, _) = mpsc::channel(1);
+        let DeskLine { commands, mut news } = NoDesk.sit_down(&seat, notes);
         // The desk has not run yet.
         for _ in 0..limits::LOAD_DESK_QUEUE {
             commands.try_send(DeskCommand::SignIn).unwrap();

@@ -275,14 +275,15 @@ impl Switch {
                 let trusts = self.edition.plan.trunks.get(trunk).is_some_and(|trunk| trunk.trust_identity);
                 let asserted = if trusts { request.address(Name::PAssertedIdentity).ok() } else { None };
                 let party = asserted.or_else(|| request.from().ok());
-                let user = party.as_ref().and_then(|p| p.uri().user_text()).map(|u| u.into_owned()).unwrap_or_default();
+                let user =
+                    party.as_ref().and_then(|p| p.uri().user_text()).map(|user| printable(&user)).unwrap_or_default();
                 let withheld = user.eq_ignore_ascii_case("anonymous") || user.is_empty();
                 let number = match Number::normalise(&user, &self.edition.plan.home) {
                     _ if withheld => String::new(),
                     Ok(number) => number.as_str().to_owned(),
                     Err(_) => user,
                 };
-                let name = party.map(|p| p.display().into_owned()).unwrap_or_default();
+                let name = party.map(|p| printable(&p.display())).unwrap_or_default();
                 Address { number, name, trunk: Some(trunk.clone()), account: None }
             }
         }
@@ -425,6 +426,11 @@ fn headers_of(request: &Message) -> BTreeMap<Arc<str>, Arc<str>> {
 
 const fn not_found() -> Turned {
     Turned::away(404, "Not Found")
+}
+
+/// What a caller says of itself, fit to be shown and sent on.
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::plan::model::Dialer;
 use crate::plan::trunk::{CallerId, HostName, Trunk};
 use crate::sip::Uri;
 use crate::sip::invite::{Credentials, Invite, Party as SipParty, Target};
+use crate::sip::uri::escape_user;
 
 use super::Switch;
 use super::call::{AfterDial, Call, Hunt, Stage};
@@ -222,7 +223,7 @@ impl Switch {
         let place = host.to_string();
         let domain = trunk.from_domain.as_deref().unwrap_or(&place);
         let user = number.written(&plan.home, trunk.number_format);
-        let own = caller_id.map(str::to_owned).unwrap_or_else(|| caller_user(call));
+        let own = caller_id.map(|id| escape_user(id).into_owned()).unwrap_or_else(|| caller_user(call));
         let (from_user, display, mut headers) = match shown {
             CallerId::Pass => (own, caller_display(call), Vec::new()),
             CallerId::Number(number) => (number.written(&plan.home, trunk.number_format), String::new(), Vec::new()),
@@ -262,9 +263,9 @@ fn address_of(target: &Target) -> Option<IpAddr> {
     bound.or_else(|| Uri::parse(&target.uri).ok().and_then(|uri| uri.host().ip()))
 }
 
-/// The user part we show for the caller.
+/// The user part we show for the caller, as it stands in a URI: what a caller says of itself may hold anything.
 fn caller_user(call: &Call) -> String {
-    if call.from.number.is_empty() { "anonymous".to_owned() } else { call.from.number.clone() }
+    if call.from.number.is_empty() { "anonymous".to_owned() } else { escape_user(&call.from.number).into_owned() }
 }
 
 fn caller_display(call: &Call) -> String {

@@ -59,6 +59,7 @@ impl Switch {
                     return switch.clear_call(call, Cause::with_status(What::NotAcceptable, Party::Caller, 488));
                 }
                 switch.update_media(call, leg, None);
+                switch.heed_hold(call, leg);
             }
             switch.on_caller_connected(call, leg);
         });
@@ -120,7 +121,8 @@ impl Switch {
                 None if found.media.stream.is_some() => {}
                 Some(Err(_)) | None => {
                     let cause = Cause::with_status(What::NotAcceptable, party_of(found.role), 488);
-                    return switch.drop_leg(call, leg, cause);
+                    switch.drop_leg(call, leg, cause);
+                    return switch.on_party_failed(call, leg, cause);
                 }
             }
             found.state = LegState::Answered;

@@ -95,8 +95,8 @@ impl Switch {
         let timeout = self.edition.plan.media.rtp_timeout_s.span();
         let Some(leg) = call.leg(leg) else { return };
         let Some(stream) = leg.media.stream.clone() else { return };
-        // A held leg may be silent for as long as it likes.
-        let watched = leg.is_answered() && stream.direction.receives() && !timeout.is_zero();
+        // Who holds us, or is held, may be silent for as long as it likes.
+        let watched = leg.is_answered() && stream.direction == Direction::SendRecv && !timeout.is_zero();
         let change = PortChange {
             remote: Some(Remote { expected: stream.rtp, signalling, rtcp_mux: false }),
             relatch: true,

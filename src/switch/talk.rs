@@ -211,17 +211,24 @@ impl Switch {
                 let _ = switch.endpoint.refuse_offer(switch.now, session, 488);
                 return;
             };
-            let holds = found.media.stream.as_ref().is_some_and(|stream| !stream.direction.sends());
-            let changed = holds != found.holds_us;
-            found.holds_us = holds;
             let _ = switch.endpoint.accept_offer(switch.now, session, &answer);
             switch.update_media(call, leg, None);
-            match (changed, holds) {
-                (true, true) => switch.hold(call, leg),
-                (true, false) => switch.resume(call, leg),
-                (false, _) => {}
+            // Of an offer of ours the answer tells.
+            if offer.is_some() {
+                switch.heed_hold(call, leg);
             }
         });
+    }
+
+    /// The far side's key: it holds us where it wants to hear nothing (RFC 3264 §8.4), and resumes.
+    pub(super) fn heed_hold(&mut self, call: &mut Call, leg: LegId) {
+        let Some(found) = call.leg_mut(leg) else { return };
+        let holds = found.media.stream.as_ref().is_some_and(|stream| !stream.direction.sends());
+        match (core::mem::replace(&mut found.holds_us, holds), holds) {
+            (false, true) => self.hold(call, leg),
+            (true, false) => self.resume(call, leg),
+            (true, true) | (false, false) => {}
+        }
     }
 
     // -- transfer ----------------------------------------------------------------------------------------------------
