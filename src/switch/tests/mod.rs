@@ -2,6 +2,7 @@
 
 mod desks;
 mod ends;
+mod media;
 mod outward;
 
 use core::time::Duration;
@@ -328,16 +329,23 @@ impl House {
 
     /// A request within a dialog that the house began by this INVITE; the far side's tag is its address's port and host.
     pub fn back(&mut self, from: &str, method: &str, invite: &Message, cseq: u32, more: &str) {
+        self.back_with(from, method, invite, cseq, more, "");
+    }
+
+    /// The same with a session description.
+    pub fn back_with(&mut self, from: &str, method: &str, invite: &Message, cseq: u32, more: &str, body: &str) {
         self.branches += 1;
+        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\n" };
         let contact = ends(invite).0;
         let text = lines(&format!(
             "{method} {contact} SIP/2.0\nVia: SIP/2.0/UDP {from};branch=z9hG4bKt{}\nMax-Forwards: 70\n\
-             From: {};tag=far\nTo: {}\nCall-ID: {}\nCSeq: {cseq} {method}\nContact: <sip:far@{from}>\n{more}\
-             Content-Length: 0\n\n",
+             From: {};tag=far\nTo: {}\nCall-ID: {}\nCSeq: {cseq} {method}\nContact: <sip:far@{from}>\n{more}{kind}\
+             Content-Length: {}\n\n{body}",
             self.branches,
             value(invite, Name::To),
             value(invite, Name::From),
             invite.call_id().unwrap(),
+            lines(body).len(),
         ));
         self.hear(from, &text);
     }
@@ -345,6 +353,11 @@ impl House {
     /// A response to a request of the house's; a 2xx to an INVITE brings an answer.
     pub fn reply(&mut self, from: &str, request: &Message, status: u16, more: &str) {
         let body = if status == 200 && request.method() == Some(Method::Invite) { sdp(from) } else { String::new() };
+        self.reply_with(from, request, status, more, &body);
+    }
+
+    /// The same with a session description of the test's own.
+    pub fn reply_with(&mut self, from: &str, request: &Message, status: u16, more: &str, body: &str) {
         let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\n" };
         let to = value(request, Name::To);
         let tag = if to.contains(";tag=") { "" } else { ";tag=far" };
@@ -355,7 +368,7 @@ impl House {
             value(request, Name::From),
             request.call_id().unwrap(),
             value(request, Name::CSeq),
-            lines(&body).len(),
+            lines(body).len(),
         ));
         self.hear(from, &text);
     }
