@@ -425,7 +425,7 @@ mod tests {
         (0..roster).for_each(|_| verdicts.push(Verdict::OnCall));
         let why = decision(roster, Vec::new(), verdicts);
         let others = why.others();
-        assert_eq!((others.len(), others[0].count as usize, others[0].agents.len()), (1, roster, limits::ACD_NAMES));
+        assert_eq!((others.len(), others[0].count, others[0].agents.len()), (1, roster, limits::ACD_NAMES));
         assert_eq!(others[0].agents[0].as_str(), "agent0000");
     }
 

@@ -16,7 +16,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match (args.json, reload.taken) {
         (true, _) => say_json(&reload.report)?,
         (false, true) => say(&reload.text),
-        (false, false) => eprint!("{}The running plan stays.\n", reload.text),
+        (false, false) => eprintln!("{}The running plan stays.", reload.text),
     }
     Ok(if reload.taken { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
 }

@@ -653,11 +653,13 @@ impl From<&Segment> for CdrSegment {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use super::*;
     use crate::event::EVENT_VERSION;
     use crate::runtime::fold::EventFold;
-    use crate::store::Fold;
     use crate::store::memory::MemoryView;
+    use crate::store::{Fold, RowChange};
 
     #[test]
     fn a_ladder_is_drawn_as_an_engineer_reads_it() {
@@ -700,24 +702,37 @@ mod tests {
 
     /// One call a number, the first the oldest.
     fn calls_from(numbers: &[&str]) -> MemoryView {
-        let (view, fold) = (MemoryView::new(), EventFold::default());
-        view.reset(fold.version()).unwrap();
-        for (n, number) in (1..).zip(numbers) {
-            let fact = Fact::CallAccepted {
-                leg: LegId::from_u128(n),
-                direction: Direction::Inbound,
-                from: crate::event::Address { number: (*number).to_owned(), ..Default::default() },
-                to: Default::default(),
-                dialplan: None,
-                sip_call_id: String::new(),
-            };
-            let (seq, at) = (Seq(n as u64), Time::from_secs(n as u64));
+        let view = MemoryView::new();
+        view.reset(EventFold::default().version()).unwrap();
+        let kinds: BTreeSet<&str> = numbers.iter().copied().collect();
+        let kinds: BTreeMap<&str, Vec<u8>> = kinds.into_iter().map(|number| (number, record_of(number))).collect();
+        for (n, number) in (1_u64..).zip(numbers) {
+            let at = Time::from_secs(n);
             // An id bears its time, as the switch makes it.
-            let call = CallId::from_u128((u128::from(at.as_millis()) << 80) | n);
-            let event = Event { v: EVENT_VERSION, seq, at, call: Some(call), fact };
-            view.apply(seq, &fold.rows(&view, seq, &serde_json::to_vec(&event).unwrap())).unwrap();
+            let call = CallId::from_u128(u128::from(at.as_millis()) << 80);
+            let (key, value) = (key::call(at, call), kinds[number].clone());
+            view.apply(Seq(n), &[RowChange::Put { key, value }]).unwrap();
         }
         view
+    }
+
+    /// The row of a call from a number.
+    fn record_of(number: &str) -> Vec<u8> {
+        let fact = Fact::CallAccepted {
+            leg: LegId::from_u128(1),
+            direction: Direction::Inbound,
+            from: crate::event::Address { number: number.to_owned(), ..Default::default() },
+            to: Default::default(),
+            dialplan: None,
+            sip_call_id: String::new(),
+        };
+        let (seq, at, call) = (Seq(1), Time::from_secs(1), Some(CallId::from_u128(1)));
+        let event = serde_json::to_vec(&Event { v: EVENT_VERSION, seq, at, call, fact }).unwrap();
+        let row = EventFold::default().rows(&MemoryView::new(), seq, &event).into_iter().find_map(|row| match row {
+            RowChange::Put { key, value } if key.starts_with(b"c/") => Some(value),
+            _ => None,
+        });
+        row.expect("a call has a row")
     }
 
     #[test]
