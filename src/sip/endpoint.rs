@@ -79,7 +79,8 @@ pub struct Endpoint {
     settings: Settings,
     pub(super) carrier: Carrier,
     pub(super) registrar: Registrar,
-    pub(super) sessions: BTreeMap<SessionId, Session>,
+    /// Boxed: a map's nodes have room for eleven, most of it empty.
+    pub(super) sessions: BTreeMap<SessionId, Box<Session>>,
     pub(super) dialogs: BTreeMap<DialogId, SessionId>,
     /// Call-ID and tag of each call of ours, to know it when it comes back to us.
     pub(super) calls_out: BTreeMap<(String, String), SessionId>,
@@ -317,7 +318,7 @@ impl Endpoint {
         session.outgoing = Some(Outgoing::start(&mut self.context(now), id, &invite, &call_id, &tag)?);
         session.call_out = Some((call_id.clone(), tag.clone()));
         self.calls_out.insert((call_id, tag), id);
-        self.sessions.insert(id, session);
+        self.sessions.insert(id, Box::new(session));
         self.settle(now);
         Ok(id)
     }
@@ -460,7 +461,7 @@ impl Endpoint {
     }
 
     fn listening(&self, id: SessionId) -> Result<&Session, Refused> {
-        self.sessions.get(&id).filter(|session| session.heard).ok_or(Refused::NoSession)
+        self.sessions.get(&id).map(|session| &**session).filter(|session| session.heard).ok_or(Refused::NoSession)
     }
 
     fn order(

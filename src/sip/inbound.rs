@@ -207,7 +207,7 @@ impl Endpoint {
         self.carrier.transactions.belongs_to(transaction, id);
         self.dialogs.insert(incoming.dialog.id.clone(), id);
         let session = Session { incoming: Some(incoming), ..Session::new(id) };
-        self.sessions.insert(id, session);
+        self.sessions.insert(id, Box::new(session));
         let from_user = request.from().ok().and_then(|from| from.uri().user_text().map(|user| user.into_owned()));
         let account = self.registrar.account_at(source, &from_user.unwrap_or_default());
         let line = request.uri().ok().and_then(|uri| self.lines.get(uri.params().get("line")?).cloned());

@@ -28,7 +28,8 @@ pub struct Call {
     pub to: Address,
     /// The leg it began with.
     pub caller: LegId,
-    pub legs: BTreeMap<LegId, Leg>,
+    /// Boxed: a map's nodes have room for eleven, and a call has two.
+    pub legs: BTreeMap<LegId, Box<Leg>>,
     pub engine: EngineId,
     pub room: RoomId,
     /// The trunks whose limits it counts against.
@@ -192,16 +193,16 @@ impl Call {
     }
 
     pub fn leg(&self, leg: LegId) -> Option<&Leg> {
-        self.legs.get(&leg)
+        self.legs.get(&leg).map(|leg| &**leg)
     }
 
     pub fn leg_mut(&mut self, leg: LegId) -> Option<&mut Leg> {
-        self.legs.get_mut(&leg)
+        self.legs.get_mut(&leg).map(|leg| &mut **leg)
     }
 
     /// The caller's leg, while it lives.
     pub fn caller_leg(&self) -> Option<&Leg> {
-        self.legs.get(&self.caller).filter(|leg| leg.is_live())
+        self.leg(self.caller).filter(|leg| leg.is_live())
     }
 
     /// The other party of a conversation.

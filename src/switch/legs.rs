@@ -27,7 +27,7 @@ impl Switch {
         self.sessions.insert(leg.session, (call.id, leg.id));
         let place = Place { call: call.id, leg: leg.id, engine: call.engine, rtp: leg.media.local.port() };
         self.legs.insert(leg.media.port, place);
-        call.legs.insert(leg.id, leg);
+        call.legs.insert(leg.id, Box::new(leg));
     }
 
     // -- the caller's leg --------------------------------------------------------------------------------------------

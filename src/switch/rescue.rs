@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::acd::{Repair, SwitchFacts};
-use crate::call::leg::Leg;
 use crate::cause::{Cause, Party, What};
 use crate::ids::CallId;
 use crate::media::MediaCommand;
@@ -118,7 +117,7 @@ impl Switch {
             if call.ending.is_some() && call.stage != Stage::Clearing {
                 wrong.push(format!("call {} is ending in stage {:?}", call.id, call.stage));
             }
-            if call.ending.is_none() && !call.legs.values().any(Leg::is_live) {
+            if call.ending.is_none() && !call.legs.values().any(|leg| leg.is_live()) {
                 wrong.push(format!("call {} has nobody left and does not end", call.id));
             }
         }

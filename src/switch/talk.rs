@@ -350,7 +350,7 @@ impl Switch {
 
     /// Every leg that is in no state to be heard of any more; for the reconciler.
     pub(super) fn live_legs(call: &Call) -> impl Iterator<Item = &Leg> {
-        call.legs.values().filter(|leg| !matches!(leg.state, LegState::Ending(_)))
+        call.legs.values().map(|leg| &**leg).filter(|leg| !matches!(leg.state, LegState::Ending(_)))
     }
 }
 

@@ -129,7 +129,8 @@ impl Writer {
         }
         self.out.extend_from_slice(b"\r\n");
         self.out.extend_from_slice(body);
-        Ok(core::mem::take(&mut self.out).into())
+        // Transactions keep messages for a minute: no more than the message.
+        Ok(core::mem::take(&mut self.out).into_boxed_slice().into())
     }
 
     fn line(&mut self, name: &str, breaks: fn(&[u8]) -> bool, write: impl FnOnce(&mut Vec<u8>)) -> &mut Writer {
