@@ -330,7 +330,7 @@ fn read_limits(table: &Table<'_>) -> Limits {
     use crate::limits::{net, sip, ua};
     let most = |bound: usize| u32::try_from(bound).expect("the house's bounds are small");
     Limits {
-        calls: table.integer("calls", 1_000, 1..=100_000),
+        calls: table.integer("calls", 1_000, 1..=most(ua::SESSIONS / 2)),
         calls_per_second: table.integer("calls_per_second", 50, 1..=10_000),
         registrations: table.integer("registrations", 5_000, 1..=most(ua::REGISTRATIONS)),
         contacts_per_account: table.integer("contacts_per_account", 5, 1..=most(ua::CONTACTS)),
