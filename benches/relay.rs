@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use strowger::codec::Codec;
 use strowger::ids::SecretSource;
 use strowger::media::{Direction, Formats, HearRow, MediaCommand, OpenPort, PortId, Remote, RoomId, Source};
@@ -36,7 +36,7 @@ const BARE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 5);
 fn main() {
     let calls = std::env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(CALLS);
     // Two legs a call, each with RTP and RTCP here and at the bare loop, and a phone.
-    let files = Rlimit { current: Some(u64::from(calls) * 12 + 1_000), maximum: None };
+    let files = Rlimit { current: Some(u64::from(calls) * 12 + 1_000), ..getrlimit(Resource::Nofile) };
     if setrlimit(Resource::Nofile, files).is_err() {
         eprintln!("relay: this needs {} open files: ulimit -n", u64::from(calls) * 12 + 1_000);
         std::process::exit(1);
