@@ -118,7 +118,7 @@ pub fn summary(plan: &Dialplan, action: &Action) -> String {
         Action::Queue(queue) => format!("{name} {}", queue.queue),
         Action::Dial(dial) => match &dial.to {
             Destination::Fixed(number) => format!("{name} {number}"),
-            Destination::Of(number) => format!("{name} {}", number.text()),
+            Destination::Of(number) | Destination::Account(number) => format!("{name} {}", number.text()),
         },
         Action::Voicemail(voicemail) => format!("{name} {}", voicemail.mailbox),
         Action::Page(page) => format!("{name} {}", page.name),

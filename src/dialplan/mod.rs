@@ -108,7 +108,7 @@
 //! | `script` | Rhai | `reads`, `writes` | `next`, `failed` |
 //! | `authenticate` | `pin`, `birth_date`, `id_last4` | `ask`, asking, `timeout_ms` | `next`, `denied`, *`locked`* (else `denied`), `timeout`, `failed` |
 //! | `queue` | name of a queue | `priority`, `skills`, `attach`, `max_wait_s`, `keys` | `timeout`, `failed`, *`full`*, *`closed`*, *`no_agents`* (else `failed`) |
-//! | `dial` | number, or `{ of = "expression" }` | `ring_s`, `caller_id` | `timeout`, `failed`, *`busy`* (else `failed`), *`next`* (else the end) |
+//! | `dial` | number, `{ of = "expression" }`, or `{ account = "expression" }`: our own phones alone | `ring_s`, `caller_id` | `timeout`, `failed`, *`busy`* (else `failed`), *`next`* (else the end) |
 //! | `voicemail` | name of the box | `greeting`, `beep`, `max_s`, `silence_s` | `failed`, *`next`* (else the end) |
 //! | `page` | name of a dialplan | `give`, `take` | `outcomes = { outcome = "state" }`, or `next` where there is one |
 //! | `return` | outcome, in a page only | | |

@@ -566,7 +566,10 @@ pub struct Dial {
 pub enum Destination {
     /// A number or an account name as written.
     Fixed(Arc<str>),
+    /// A number or an account, whatever the expression says.
     Of(Expr),
+    /// An account and nothing else: what callers key in cannot lead outside.
+    Account(Expr),
 }
 
 #[derive(Clone, Debug)]

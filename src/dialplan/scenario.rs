@@ -30,8 +30,8 @@
 //! balance = [{ status = 500 }, { status = 200, body = { balance = "12.50" } }]
 //! ```
 //!
-//! An end is `{ queue = … }`, `{ dial = "1001" }`, `{ voicemail = "box" }`, `{ hangup = true }` (the dialplan hung up),
-//! `{ caller_hangup = true }`, or in a page `{ return = "outcome" }`. A state with no answer does the friendliest:
+//! An end is `{ queue = … }`, `{ dial = "1001" }`, `{ account = "1001" }` (only a phone of ours may be rung),
+//! `{ voicemail = "box" }`, `{ hangup = true }` (the dialplan hung up), `{ caller_hangup = true }`, or in a page `{ return = "outcome" }`. A state with no answer does the friendliest:
 //! a queue answers, a number answers, a PIN is right, a message is left; only `http` must be told what to answer.
 //! Keys are pressed at the next state that takes any. An `http` state that tries again, and every attempt of an
 //! `authenticate` state, takes a further answer of the list.
@@ -138,6 +138,8 @@ pub enum End {
         attach: BTreeMap<Arc<str>, Arc<str>>,
     },
     Dial(Arc<str>),
+    /// A phone of ours, where nothing else may be rung.
+    Account(Arc<str>),
     Voicemail(Arc<str>),
     /// The dialplan hung up.
     Hangup,
@@ -529,6 +531,9 @@ impl<'r> TestReader<'r, '_, '_> {
         if let Some(number) = end.text("dial", self.findings) {
             return Some(End::Dial(Arc::from(number.text)));
         }
+        if let Some(account) = end.text("account", self.findings) {
+            return Some(End::Account(Arc::from(account.text)));
+        }
         if let Some(mailbox) = end.text("voicemail", self.findings) {
             return Some(End::Voicemail(Arc::from(mailbox.text)));
         }
@@ -547,7 +552,7 @@ impl<'r> TestReader<'r, '_, '_> {
         if end.boolean("caller_hangup", false, self.findings) {
             return Some(End::CallerHangup);
         }
-        let mend = "Write one of queue, dial, voicemail, hangup, caller_hangup, return.".to_string();
+        let mend = "Write one of queue, dial, account, voicemail, hangup, caller_hangup, return.".to_string();
         self.error(place, "This is no end of a call.".to_string(), mend);
         None
     }

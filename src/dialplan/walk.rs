@@ -72,7 +72,7 @@ impl State {
                 queue.attach.iter().for_each(|(_, expr)| visit(expr));
             }
             Action::Dial(dial) => {
-                if let Destination::Of(expr) = &dial.to {
+                if let Destination::Of(expr) | Destination::Account(expr) = &dial.to {
                     visit(expr);
                 }
             }

@@ -40,8 +40,8 @@ pub enum IvrEffect {
     },
     /// Take the caller out of the queue again: a key was pressed, or the wait was long enough.
     LeaveQueue,
-    /// Ring a number or one of our phones, and connect.
-    Dial { to: Arc<str>, caller_id: Option<Arc<str>>, ring: Duration },
+    /// Ring a number or one of our phones, and connect. Where only an `account` will do, no number is dialled.
+    Dial { to: Arc<str>, account: bool, caller_id: Option<Arc<str>>, ring: Duration },
     /// Record a message; ends by `#`, by silence, by `max`, or with the call.
     Message { mailbox: Arc<str>, beep: bool, max: Duration, silence: Duration },
     /// From here on (or no longer) the caller's keys and voice are secret: masked in recording, events, ladder, log.

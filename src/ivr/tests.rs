@@ -573,7 +573,8 @@ fn a_number_is_rung_and_its_end_leads_on() {
     for (end, state) in [(DialEnd::Busy, "b"), (DialEnd::NoAnswer, "t"), (DialEnd::Failed, "f"), (DialEnd::Talked, "")]
     {
         let mut call = Rig::call(text);
-        let dial = IvrEffect::Dial { to: Arc::from("+861001"), caller_id: Some(Arc::from("1001")), ring: secs(20) };
+        let (to, caller_id) = (Arc::from("+861001"), Some(Arc::from("1001")));
+        let dial = IvrEffect::Dial { to, account: false, caller_id, ring: secs(20) };
         assert!(call.wants(&dial));
         call.keys("1").tell(IvrInput::DialDone(end));
         assert_eq!(call.state(), state);

@@ -16,7 +16,7 @@ use crate::media::{MediaCommand, PortChange, Repeat};
 use crate::plan::model::Dialer;
 
 use super::call::{AfterDial, Call, Stage};
-use super::dial::Dial;
+use super::dial::{Dial, DialTo};
 use super::request::{Asker, Query, Reply, RequestId, query_of};
 use super::talk::Destination;
 use super::timer::Timer;
@@ -107,9 +107,13 @@ impl Switch {
                 self.enter_queue(call, &queue, wishes);
             }
             IvrEffect::LeaveQueue => self.leave_queue_by_dialplan(call),
-            IvrEffect::Dial { to, caller_id, ring } => {
+            IvrEffect::Dial { to, account, caller_id, ring } => {
                 let caller_id = caller_id.map(|id| id.to_string());
-                match self.destination(&to, Dialer::Dialplan) {
+                let to = match account {
+                    true => self.account_named(&to).map(|account| Destination::Dial(DialTo::Account(account))),
+                    false => self.destination(&to, Dialer::Dialplan),
+                };
+                match to {
                     Some(Destination::Dial(to)) => {
                         self.dial(call, Dial { to, caller_id, ring: Some(ring), then: AfterDial::Ivr });
                     }

@@ -25,7 +25,7 @@ pub(super) fn check_exist(plan: &Dialplan, known: &Names) -> Vec<Finding> {
             }
             Action::Dial(dial) => match &dial.to {
                 Destination::Fixed(number) => no_route(plan, state, number, known),
-                Destination::Of(_) => None,
+                Destination::Of(_) | Destination::Account(_) => None,
             },
             _ => None,
         });

@@ -276,13 +276,25 @@ impl<'r> StateReader<'r, '_, '_> {
             }
             DeValue::Table(_) => {
                 let mut entry = table(value, "`dial`".to_string(), self.findings)?;
-                let of = entry.take("of");
+                let (of, account) = (entry.take("of"), entry.take("account"));
                 entry.finish(self.findings);
-                if of.is_none() {
-                    let reason = "The number to dial is not said.";
-                    self.error("dialplan.value", value.span(), reason, "Write { of = \"expression\" }.");
+                match (of, account) {
+                    (Some(of), None) => self.expr("of", of, &[Type::Text, Type::Digits]).map(Destination::Of),
+                    (None, Some(account)) => {
+                        self.expr("account", account, &[Type::Text, Type::Digits]).map(Destination::Account)
+                    }
+                    (said, _) => {
+                        let reason = if said.is_some() {
+                            "`of` and `account` exclude each other."
+                        } else {
+                            "The number to dial is not said."
+                        };
+                        let mend =
+                            "Write { of = \"expression\" }, or { account = \"expression\" } for our own phones alone.";
+                        self.error("dialplan.value", value.span(), reason, mend);
+                        None
+                    }
                 }
-                self.expr("of", of?, &[Type::Text, Type::Digits]).map(Destination::Of)
             }
             other => {
                 wrong(self.findings, value.span(), "dial", "a number in quotes", other);

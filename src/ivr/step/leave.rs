@@ -40,12 +40,15 @@ impl Machine {
         let facts = self.facts(at);
         let to = match &dial.to {
             Destination::Fixed(to) => to.clone(),
-            Destination::Of(expr) => text_of(&expr.value(&self.frame().vars, &facts)).into(),
+            Destination::Of(expr) | Destination::Account(expr) => {
+                text_of(&expr.value(&self.frame().vars, &facts)).into()
+            }
         };
+        let account = matches!(dial.to, Destination::Account(_));
         self.forget_secrets();
         self.waiting = Waiting::Dial;
         let (caller_id, ring) = (dial.caller_id.clone(), dial.ring);
-        self.effects.push_back(IvrEffect::Dial { to, caller_id, ring });
+        self.effects.push_back(IvrEffect::Dial { to, account, caller_id, ring });
     }
 
     pub(super) fn voicemail(&mut self, at: Moment<'_>, voicemail: &Voicemail) {

@@ -191,7 +191,7 @@ enum Pending {
     Play { ticket: PlayTicket, until: Time },
     Reply { ticket: AskTicket, answer: Answer, at: Time },
     Queue { canned: Option<EdgeLabel>, entered: End },
-    Dial { end: DialEnd, to: Arc<str>, at: Time },
+    Dial { end: DialEnd, to: End, at: Time },
     Message { kept: bool, mailbox: Arc<str>, at: Time },
 }
 
@@ -457,7 +457,7 @@ impl<'a> Walk<'a> {
             Pending::Queue { canned, entered } => self.queue_ends(canned, entered),
             Pending::Dial { end, to, .. } => {
                 self.note(Happening::Answered(format!("{end:?}")));
-                self.hand_over(matches!(end, DialEnd::Talked).then_some(End::Dial(to)), IvrInput::DialDone(end));
+                self.hand_over(matches!(end, DialEnd::Talked).then_some(to), IvrInput::DialDone(end));
             }
             Pending::Message { kept: true, mailbox, .. } => {
                 let input = IvrInput::MessageKept { seconds: TALK_TIME.as_secs_f64() };
@@ -527,14 +527,16 @@ impl<'a> Walk<'a> {
                 let entered = End::Queue { queue, priority: Some(i64::from(priority)), attach };
                 self.pending = Pending::Queue { canned: self.canned_edge(), entered };
             }
-            IvrEffect::Dial { to, ring, .. } => {
-                self.note(Happening::Asked(format!("dial {to}")));
+            IvrEffect::Dial { to, account, ring, .. } => {
+                let only = if account { "account " } else { "" };
+                self.note(Happening::Asked(format!("dial {only}{to}")));
                 let (end, at) = match self.canned_edge() {
                     None | Some(EdgeLabel::Next) => (DialEnd::Talked, self.now + TALK_TIME),
                     Some(EdgeLabel::Busy) => (DialEnd::Busy, self.now + REPLY_TIME),
                     Some(EdgeLabel::Timeout) => (DialEnd::NoAnswer, self.now + ring),
                     Some(_) => (DialEnd::Failed, self.now + REPLY_TIME),
                 };
+                let to = if account { End::Account(to) } else { End::Dial(to) };
                 self.pending = Pending::Dial { end, to, at };
             }
             IvrEffect::Message { mailbox, .. } => {

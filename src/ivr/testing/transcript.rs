@@ -17,6 +17,7 @@ pub(super) fn end_text(end: &End) -> String {
             format!("queue `{queue}`{priority}{attach}")
         }
         End::Dial(to) => format!("a call to `{to}`"),
+        End::Account(account) => format!("a call to account `{account}`"),
         End::Voicemail(mailbox) => format!("voicemail `{mailbox}`"),
         End::Hangup => "a hangup by the dialplan".to_string(),
         End::CallerHangup => "a hangup by the caller".to_string(),
