@@ -597,6 +597,7 @@ impl Centre for House {
         let plan = self.edition.borrow().plan.clone();
         PlanNames {
             domain: plan.domain.to_string(),
+            emergency: plan.emergency.numbers.clone(),
             queues: plan.queues.keys().cloned().collect(),
             skills: plan.skills.keys().cloned().collect(),
             trunks: plan.trunks.keys().cloned().collect(),

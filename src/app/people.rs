@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::config::args::{Accounts, Args, Exchange, FileFormat, RoleArg, Users};
 use crate::crm::people::PasswordHash;
+use crate::crm::people::check_account_name;
 use crate::crm::people_table::{self, PersonDraft};
 use crate::crm::{AgentProfile, Role, SipAccount, User, csv};
 use crate::event::RecordKind;
@@ -220,6 +221,7 @@ pub fn accounts(args: &Args, what: &Accounts) -> anyhow::Result<ExitCode> {
 fn set_sip_password(office: &mut Office, name: &str, stored: Option<&SipAccount>) -> anyhow::Result<()> {
     let password = ask::password(&format!("account {name}"))?;
     let account = SipAccount::new(AccountName::new(name), &office.plan.domain, &password)?;
+    check_account_name(&account.name, &office.plan.emergency.numbers)?;
     let account = match stored {
         Some(stored) => SipAccount { display: stored.display.clone(), disabled: stored.disabled, ..account },
         None => account,
@@ -302,7 +304,7 @@ pub fn exchange(args: &Args, office: &mut Office, exchange: &Exchange) -> anyhow
                 FileFormat::Json => people_table::import_json(&text.source, &office.plan.domain),
             };
             let staff = Staff::of(office)?;
-            read.fit(&text.source, &staff.users, &staff.profiles);
+            read.fit(&text.source, &staff.users, &staff.profiles, &office.plan.emergency.numbers);
             tables::accept(args, &read.findings, &text.source)?;
             let merged = merge(&staff, &read.people)?;
             let warnings = read.findings.into_iter().filter(|finding| finding.severity == Severity::Warning).collect();

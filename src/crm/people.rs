@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 pub use crate::command::UserRole as Role;
 use crate::ids::{AccountName, Language, SkillName, UserName};
 use crate::limits::crm as limits;
+use crate::number::Number;
 
 /// A person who signs in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,6 +115,14 @@ impl SipAccount {
     }
 }
 
+/// No account may look like one of the emergency numbers: phones that dial it want help.
+pub fn check_account_name(name: &AccountName, emergency: &[Number]) -> Result<(), PeopleError> {
+    match emergency.iter().any(|number| number.as_str() == name.as_str()) {
+        true => Err(PeopleError::Emergency { name: name.to_string() }),
+        false => Ok(()),
+    }
+}
+
 impl fmt::Debug for SipAccount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SipAccount({}@{})", self.name, self.realm)
@@ -184,6 +193,8 @@ pub enum PeopleError {
     TooManySkills { limit: usize },
     #[error("the {what} is longer than {limit} bytes: shorten it.")]
     TooLong { what: &'static str, limit: usize },
+    #[error("`{name}` is an emergency number here: an account of that name could not be dialled. Choose another name.")]
+    Emergency { name: String },
     #[error("a SIP account needs a password.")]
     EmptyPassword,
     #[error("HA1 values are 32 (MD5) and 64 (SHA-256) lower-case hexadecimal digits: set the password again.")]

@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use super::csv::{self, Field};
 use super::import::{Columns, Findings, json_items};
-use super::people::{AgentProfile, ClearPassword, Role, SipAccount, SkillLevel, User};
+use super::people::{AgentProfile, ClearPassword, Role, SipAccount, SkillLevel, User, check_account_name};
 use crate::finding::{Finding, Severity, Source};
 use crate::ids::{AccountName, Language, SkillName, UserName};
 use crate::limits::{ACD_AGENTS, crm as limits};
+use crate::number::Number;
 
 /// One row of an import, checked; passwords are still in clear, for the store to hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,13 +57,14 @@ impl PeopleImport {
         self.findings.iter().any(|finding| finding.severity == Severity::Error)
     }
 
-    /// Leaves out and reports the rows that do not fit beside what is stored: agents beyond the roster's bound, and
-    /// whoever would leave nobody to administrate.
+    /// Leaves out and reports the rows that do not fit beside what is stored: agents beyond the roster's bound,
+    /// whoever would leave nobody to administrate, and accounts that would hide an emergency number.
     pub fn fit(
         &mut self,
         source: &Source,
         users: &BTreeMap<UserName, User>,
         profiles: &BTreeMap<UserName, AgentProfile>,
+        emergency: &[Number],
     ) {
         let governs = |user: &User| user.role == Role::Admin && !user.disabled;
         let staying = users.values().filter(|user| self.people.iter().all(|draft| draft.user.name != user.name));
@@ -81,6 +83,10 @@ impl PeopleImport {
                 agents += 1;
                 let reason = format!("`{name}` would be agent {agents}, and there may be {ACD_AGENTS}.");
                 (agents > ACD_AGENTS).then(|| finding("people.too-many", reason, "Remove agents who have left."))
+            } else if let Some(Err(error)) =
+                draft.account.as_ref().map(|account| check_account_name(&account.name, emergency))
+            {
+                Some(finding("people.emergency", error.to_string(), "Choose another account."))
             } else {
                 None
             };
@@ -381,6 +387,7 @@ pub const COLUMNS: [&str; 9] =
 mod tests {
     use super::super::people::PasswordHash;
     use super::*;
+    use crate::number::{Home, country};
 
     const AMY: &str = "name,display,role,language,password,account,sip_password,skills\n\
         amy,Amy Wong,agent,en,correct horse,1001,battery staple,\"billing:5, english:3\"\n\
@@ -455,7 +462,7 @@ mod tests {
         profiles.extend([profile("old".to_owned())]);
         let fitted = |stored: &[(&str, Role)]| {
             let mut read = import_csv(&source, "pbx.test");
-            read.fit(&source, &users(stored), &profiles);
+            read.fit(&source, &users(stored), &profiles, &[]);
             let names: Vec<String> = read.people.iter().map(|draft| draft.user.name.to_string()).collect();
             let places: Vec<_> = read.findings.iter().map(|f| (f.code, f.line, f.column)).collect();
             (names, places)
@@ -466,6 +473,18 @@ mod tests {
         let (names, places) = fitted(&[("root", Role::Admin), ("other", Role::Admin)]);
         assert_eq!(names, ["amy", "old"]);
         assert_eq!(places, [("people.too-many", 4, 7), ("people.too-many", 5, 7)], "another administrator stays");
+    }
+
+    #[test]
+    fn no_account_is_named_like_an_emergency_number() {
+        let text = "name,role,account,sip_password\namy,agent,110,secret one\nbai,agent,1100,secret two\n";
+        let source = Source::new("people.csv", text);
+        let home = Home::new(country("86").unwrap());
+        let mut read = import_csv(&source, "pbx.test");
+        read.fit(&source, &BTreeMap::new(), &BTreeMap::new(), &[Number::normalise("110", &home).unwrap()]);
+        let names: Vec<&str> = read.people.iter().map(|draft| draft.user.name.as_str()).collect();
+        let found: Vec<_> = read.findings.iter().map(|f| (f.code, f.line)).collect();
+        assert_eq!((names, found), (vec!["bai"], vec![("people.emergency", 2)]));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::event::{Event, Seq};
 use crate::finding::Finding;
 use crate::http::desk::entity::Code;
 use crate::ids::{AgentName, CallId, Epoch, QueueName, SkillName, TrunkName};
+use crate::number::Number;
 use crate::store::View;
 use crate::time::Time;
 
@@ -70,6 +71,8 @@ pub struct ReadFailed(pub String);
 pub struct PlanNames {
     /// The SIP domain, which is the realm of digests.
     pub domain: String,
+    /// Emergency numbers, which no account may be named like.
+    pub emergency: Vec<Number>,
     pub queues: Vec<QueueName>,
     pub skills: Vec<SkillName>,
     pub trunks: Vec<TrunkName>,

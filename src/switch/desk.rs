@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::acd::{self, AgentEntry, RosterChange};
 use crate::cause::{Cause, Party, What};
 use crate::command::{Actor, Command, Done, ForcedState, Order, Refusal, UserRole};
+use crate::crm::people::check_account_name;
 use crate::crm::{AgentProfile, SipAccount, User};
 use crate::event::{Address, AgentState, Direction, Fact, OfferOutcome, RecordKind};
 use crate::ids::{AccountName, AgentName, CallId, LegId, TrunkName};
@@ -364,7 +365,9 @@ impl Switch {
 
     fn put_account(&mut self, record: &serde_json::Value) -> Result<String, Refusal> {
         let account: SipAccount = read_record(record)?;
-        account.check().map_err(|error| Refusal::new("record.invalid", error.to_string()))?;
+        let emergency = &self.edition.plan.emergency.numbers;
+        let checked = account.check().and_then(|()| check_account_name(&account.name, emergency));
+        checked.map_err(|error| Refusal::new("record.invalid", error.to_string()))?;
         let key = account.name.to_string();
         self.tell_endpoint_of(&account);
         if account.disabled {

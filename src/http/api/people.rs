@@ -215,12 +215,12 @@ pub async fn import_users(
     headers: HeaderMap,
     text: String,
 ) -> Result<axum::Json<ImportReport>, ApiError> {
-    let (is_csv, realm) = (is_csv(&headers), site.centre.plan().domain);
+    let (is_csv, plan) = (is_csv(&headers), site.centre.plan());
     let read = site.read(move |view| {
         let source = Source::new(if is_csv { "users.csv" } else { "users.json" }, text);
-        let mut import = if is_csv { import_csv(&source, &realm) } else { import_json(&source, &realm) };
+        let mut import = if is_csv { import_csv(&source, &plan.domain) } else { import_json(&source, &plan.domain) };
         let staff = Staff::of(view)?;
-        import.fit(&source, &staff.users, &staff.profiles);
+        import.fit(&source, &staff.users, &staff.profiles, &plan.emergency);
         Ok((import, staff))
     });
     let (import, staff) = read.await?;
