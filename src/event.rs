@@ -271,8 +271,9 @@ pub enum Fact {
     LegResumed { leg: LegId, by: LegId },
     #[serde(rename = "call.transferred")]
     CallTransferred { by: LegId, to: String },
+    /// A key in a conversation. Which one is not told: it may be a digit of a card.
     #[serde(rename = "call.dtmf")]
-    LegDigit { leg: LegId, digit: char },
+    LegDigit { leg: LegId },
     #[serde(rename = "call.ended")]
     CallEnded { cause: Cause },
 

@@ -395,7 +395,7 @@ mod tests {
     #[test]
     fn a_gap_in_the_sequence_and_words_after_the_end_are_found() {
         let mut late = oracle(vec![Fact::CallEnded { cause: cause() }]);
-        let fact = Fact::LegDigit { leg: LEG, digit: '1' };
+        let fact = Fact::LegDigit { leg: LEG };
         late.handle_event(&Event { v: EVENT_VERSION, seq: Seq(9), at: Time::from_secs(9), call: Some(CALL), fact });
         let wrong = all_wrong(late);
         assert!(wrong.iter().any(|wrong| wrong.contains("event 9 follows event 2")), "{wrong:?}");

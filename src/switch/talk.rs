@@ -323,7 +323,7 @@ impl Switch {
             return self.tell_walk(call, IvrInput::Key(key));
         }
         if !call.secure {
-            self.emit(Some(call.id), Fact::LegDigit { leg, digit: key });
+            self.emit(Some(call.id), Fact::LegDigit { leg });
         }
     }
 

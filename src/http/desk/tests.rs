@@ -330,7 +330,7 @@ fn the_names_of_facts_are_those_of_the_ledger() {
         Fact::SystemDraining {},
         Fact::AgentLinkLost { agent: LI.into() },
         Fact::AgentLinkRestored { agent: LI.into() },
-        Fact::LegDigit { leg: leg(1, 0), digit: '1' },
+        Fact::LegDigit { leg: leg(1, 0) },
     ];
     for fact in facts {
         assert_eq!(serde_json::to_value(&fact).unwrap()["t"], name_of(&fact));
