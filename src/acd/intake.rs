@@ -24,7 +24,7 @@ impl Acd {
         if self.calls.contains_key(&entry.call) {
             return Err(Refusal::DuplicateCall(entry.call));
         }
-        if let Err(refusal) = self.admit(index) {
+        if let Err(refusal) = self.admit(index, entry.returns) {
             self.step += 1;
             self.queue_mut(index).figures.refused += 1;
             self.settle(now);
@@ -42,6 +42,11 @@ impl Acd {
                 Entered::Waits { queue: self.queue(queue).rules.name.clone(), resumed }
             }
         })
+    }
+
+    /// Whether one call more would be taken into a queue, or onward by its overflow.
+    pub fn admits(&self, queue: &QueueName) -> Result<(), Refusal> {
+        self.admit(self.known_queue(queue)?, false)
     }
 
     /// A call leaves its queue without an agent. Whoever rings for it stops.
@@ -64,16 +69,19 @@ impl Acd {
         Ok(())
     }
 
-    fn admit(&self, index: usize) -> Result<(), Refusal> {
+    fn admit(&self, index: usize, returns: bool) -> Result<(), Refusal> {
         let queue = self.queue(index);
         let overflow = &queue.rules.overflow;
         if self.calls.len() >= limits::ACD_CALLS {
             return Err(Refusal::TooManyCalls);
         }
+        if returns {
+            return Ok(());
+        }
         if !queue.open && overflow.closed.is_none() {
             return Err(Refusal::QueueClosed(queue.rules.name.clone()));
         }
-        if queue.is_full() && self.must_overflow(index).is_none() {
+        if queue.is_full() && self.must_overflow(index, false).is_none() {
             return Err(Refusal::QueueFull(queue.rules.name.clone()));
         }
         Ok(())
@@ -107,11 +115,12 @@ impl Acd {
         }
     }
 
-    /// Which rule of overflow forbids one more call to wait here, if any.
-    fn must_overflow(&self, index: usize) -> Option<(OverflowWhy, Action)> {
+    /// Which rule of overflow forbids one more call to wait here, if any. One that returns goes on only where nobody is
+    /// left to serve it.
+    fn must_overflow(&self, index: usize, returns: bool) -> Option<(OverflowWhy, Action)> {
         let queue = self.queue(index);
         let rules = &queue.rules.overflow;
-        if !queue.open {
+        if !queue.open && !returns {
             return Some((OverflowWhy::Closed, rules.closed.clone().unwrap_or(Action::HangUp)));
         }
         if let Some(action) = rules.nobody_signed_in.as_ref().filter(|_| queue.staff.members == 0) {
@@ -119,7 +128,7 @@ impl Acd {
         }
         let waiting = usize::try_from(queue.figures.waiting).unwrap_or(usize::MAX);
         match &rules.length {
-            Some((length, action)) if waiting >= *length => Some((OverflowWhy::Length, action.clone())),
+            Some((length, action)) if waiting >= *length && !returns => Some((OverflowWhy::Length, action.clone())),
             _ => None,
         }
     }
@@ -127,8 +136,10 @@ impl Acd {
     /// Puts a call into a queue, or wherever that queue's overflow sends it. Returns what became of it if it went.
     pub(super) fn place(&mut self, now: Time, mut call: Waiting, mut index: usize) -> Option<Action> {
         loop {
-            let overflow = match self.must_overflow(index) {
-                None if self.queue(index).is_full() => Some((OverflowWhy::Length, Action::HangUp)),
+            // What a call was to one queue, it is not to the next.
+            let returns = core::mem::take(&mut call.entry.returns);
+            let overflow = match self.must_overflow(index, returns) {
+                None if self.queue(index).is_full() && !returns => Some((OverflowWhy::Length, Action::HangUp)),
                 other => other,
             };
             self.queue_mut(index).figures.enters();

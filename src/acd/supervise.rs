@@ -9,6 +9,7 @@ use super::distributor::Acd;
 use super::output::{Output, Refusal, Withdrawn};
 use super::ringing::turn_not_ready;
 use crate::ids::{AgentName, CallId, QueueName};
+use crate::tier::Tier;
 use crate::time::Time;
 
 /// The state a supervisor puts an agent into.
@@ -50,6 +51,22 @@ impl Acd {
     /// Gives a waiting call other points (those of its tier are replaced too). It takes effect at the next decision.
     pub fn handle_change_priority(&mut self, now: Time, id: CallId, points: i32) -> Result<(), Refusal> {
         self.calls.get_mut(&id).ok_or(Refusal::UnknownCall(id))?.points = points;
+        self.step += 1;
+        self.settle(now);
+        Ok(())
+    }
+
+    /// Who calls has become known while the call waits: the tier's points are added. Not where somebody has given the
+    /// call points of its own, nor where its tier was known.
+    pub fn handle_tier_known(&mut self, now: Time, id: CallId, tier: Tier) -> Result<(), Refusal> {
+        let tiers = self.settings.tiers;
+        let call = self.calls.get_mut(&id).ok_or(Refusal::UnknownCall(id))?;
+        let as_entered = tiers.of(None).saturating_add(call.entry.points);
+        if call.entry.tier.is_some() || call.points != as_entered {
+            return Ok(());
+        }
+        call.entry.tier = Some(tier);
+        call.points = tiers.of(Some(tier)).saturating_add(call.entry.points);
         self.step += 1;
         self.settle(now);
         Ok(())

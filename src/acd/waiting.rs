@@ -28,6 +28,8 @@ pub struct CallEntry {
     pub requires: Option<Expression>,
     pub language: Option<Language>,
     pub preferred: Option<AgentName>,
+    /// It was served from this queue and comes back: neither hours nor length turn it away.
+    pub returns: bool,
 }
 
 impl CallEntry {
@@ -42,6 +44,7 @@ impl CallEntry {
             requires: None,
             language: None,
             preferred: None,
+            returns: false,
         }
     }
 }

@@ -216,7 +216,8 @@ impl Switch {
                 ))
             }
             Who::Account(account) => {
-                if let Some(dialled) = self.account_named(called) {
+                // No account hides an emergency number.
+                if let Some(dialled) = self.account_named(called).filter(|_| !self.is_emergency(called)) {
                     let to =
                         Address { number: called.to_owned(), account: Some(dialled.clone()), ..Address::default() };
                     return Ok((Goal::Dial(DialTo::Account(dialled)), to, false));
@@ -367,8 +368,8 @@ impl Switch {
         Ok(())
     }
 
-    /// Asks for the caller's record; nothing waits for it.
-    fn ask_for_card(&mut self, id: CallId) {
+    /// Asks for the record of the caller, or of whom the house calls; nothing waits for it.
+    pub(super) fn ask_for_card(&mut self, id: CallId) {
         let Some(call) = self.calls.get(&id) else { return };
         let number = match call.direction {
             Direction::Inbound => call.from.number.clone(),

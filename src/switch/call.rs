@@ -16,12 +16,14 @@ use crate::time::Time;
 use super::dial::DialTo;
 use super::edition::Edition;
 use super::ports::EngineId;
+use super::talk::Destination;
+use super::waiting::Wishes;
 
 /// One call while it lives.
 #[derive(Debug)]
 pub struct Call {
     pub id: CallId,
-    /// The edition it began with, kept to its end.
+    /// The edition it began with, or entered its last line with; kept to its end.
     pub edition: Arc<Edition>,
     pub direction: Direction,
     pub from: Address,
@@ -55,14 +57,16 @@ pub struct Call {
     pub queue_clock: Option<Time>,
     /// The queue the call was answered from; its rules follow the agent's leg.
     pub served_from: Option<QueueName>,
+    /// What was asked of the queue it entered last.
+    pub wishes: Wishes,
     /// Agents whose ringing leg belongs to an ACD offer.
     pub offers: BTreeMap<LegId, AgentName>,
     /// Set once the call is being cleared; the first cause stays.
     pub ending: Option<Cause>,
     /// The caller's 200 OK is wanted as soon as the record is durable.
     pub wants_answer: bool,
-    /// Whom to ring once the first leg, an agent's own phone, is picked up (click-to-dial).
-    pub dial_next: Option<DialTo>,
+    /// Where it goes once the first leg, an agent's own phone, is picked up (click-to-dial).
+    pub dial_next: Option<Destination>,
     /// The call out that is being placed, with the trunks that it has tried.
     pub hunt: Option<Hunt>,
     /// Hops the call may still take (RFC 3261 §8.1.1.6).
@@ -179,6 +183,7 @@ impl Call {
             waiting_since: now,
             queue_clock: None,
             served_from: None,
+            wishes: Wishes::default(),
             offers: BTreeMap::new(),
             ending: None,
             wants_answer: false,

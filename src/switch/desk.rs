@@ -193,6 +193,9 @@ impl Switch {
         let destination = self.destination(to, who).ok_or_else(|| {
             Refusal::new("destination.unknown", format!("`{to}` is no colleague, queue or number you may dial."))
         })?;
+        if let Destination::Queue(queue) = &destination {
+            self.acd.admits(queue).map_err(refused_by_acd)?;
+        }
         let text = to.to_owned();
         self.on_own_talk(by, call, |switch, call, leg| switch.transfer(call, leg, destination, &text))
     }
@@ -238,8 +241,8 @@ impl Switch {
         if self.live_legs_at(&account) > 0 {
             return Err(Refusal::later("agent.busy", "Your phone is in use. End that call first."));
         }
-        let to_dial = match self.destination(to, dialer_of(by.role)) {
-            Some(Destination::Dial(to)) => to,
+        let destination = match self.destination(to, dialer_of(by.role)) {
+            Some(destination @ (Destination::Dial(_) | Destination::Line(_))) => destination,
             Some(Destination::Queue(_)) | None => {
                 let msg = format!("`{to}` is no colleague and no number you may dial.");
                 return Err(Refusal::new("destination.unknown", msg));
@@ -252,30 +255,36 @@ impl Switch {
             let msg = format!("No new calls are taken right now ({}). Try again in a minute.", turned.reason);
             return Err(Refusal::later("system.full", msg));
         }
-        let id = self.place_call(&by.user, &account, to_dial)?;
+        let id = self.place_call(&by.user, &account, destination)?;
         Ok(Some(id))
     }
 
-    fn is_emergency(&self, to: &str) -> bool {
+    pub(super) fn is_emergency(&self, to: &str) -> bool {
         let home = &self.edition.plan.home;
         crate::number::Number::normalise(to, home).is_ok_and(|n| self.edition.plan.emergency.numbers.contains(&n))
     }
 
-    fn place_call(&mut self, agent: &AgentName, account: &AccountName, to: DialTo) -> Result<CallId, Refusal> {
+    fn place_call(&mut self, agent: &AgentName, account: &AccountName, to: Destination) -> Result<CallId, Refusal> {
         let id: CallId = self.ids.next(self.now);
         let engine = self.ports.quietest();
         let room = self.next_room();
         let direction = match &to {
-            DialTo::Account(_) => Direction::Internal,
-            DialTo::Number { .. } => Direction::Outbound,
+            Destination::Dial(DialTo::Number { .. }) => Direction::Outbound,
+            Destination::Dial(DialTo::Account(_)) | Destination::Queue(_) | Destination::Line(_) => Direction::Internal,
+        };
+        let of_account = |account: &AccountName| Address {
+            number: account.to_string(),
+            account: Some(account.clone()),
+            ..Address::default()
         };
         let to_address = match &to {
-            DialTo::Account(account) => {
-                Address { number: account.to_string(), account: Some(account.clone()), ..Address::default() }
+            Destination::Dial(DialTo::Account(account)) => of_account(account),
+            Destination::Dial(DialTo::Number { number, .. }) | Destination::Line(number) => {
+                Address { number: number.as_str().to_owned(), ..Address::default() }
             }
-            DialTo::Number { number, .. } => Address { number: number.as_str().to_owned(), ..Address::default() },
+            Destination::Queue(queue) => Address { number: queue.to_string(), ..Address::default() },
         };
-        let from = Address { number: account.to_string(), account: Some(account.clone()), ..Address::default() };
+        let from = of_account(account);
         let language = self.edition.plan.language.clone();
         let mut call = Call::without_legs(
             id,
@@ -306,6 +315,7 @@ impl Switch {
         let longest = call.edition.plan.sip.ring_max_s.span();
         self.timers.set(self.now + longest, Timer::Ring(id, leg));
         self.calls.insert(id, call);
+        self.ask_for_card(id);
         Ok(id)
     }
 

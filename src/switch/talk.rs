@@ -22,6 +22,8 @@ use super::waiting::Wishes;
 pub(super) enum Destination {
     Dial(DialTo),
     Queue(QueueName),
+    /// A number of ours: its dialplan.
+    Line(Number),
 }
 
 impl Switch {
@@ -73,7 +75,7 @@ impl Switch {
         }
         if leg == call.caller {
             if let Some(to) = call.dial_next.take() {
-                self.dial(call, Dial { to, caller_id: None, ring: None, then: AfterDial::End });
+                self.lead(call, to, AfterDial::End);
             }
             return;
         }
@@ -125,7 +127,7 @@ impl Switch {
             AfterDial::Referrer(referrer) => {
                 let status = cause.status.unwrap_or(480);
                 let back = call.leg(referrer).filter(|leg| leg.is_answered()).map(|leg| leg.session);
-                let Some(session) = back else { return self.clear_call(call, cause) };
+                let Some(session) = back else { return self.dial_failed(call, after_transfer(call), cause) };
                 let _ = self.endpoint.notify_refer(self.now, session, status, "");
                 self.connect(call, caller, referrer, AfterDial::End);
             }
@@ -157,7 +159,7 @@ impl Switch {
             },
             Stage::Dialling { callee, then: AfterDial::Referrer(referrer) } if leg == referrer => {
                 // The transferring phone did not wait for the outcome: from here it is a blind transfer like any other.
-                call.stage = Stage::Dialling { callee, then: AfterDial::End };
+                call.stage = Stage::Dialling { callee, then: after_transfer(call) };
             }
             Stage::Dialling { callee, then } if leg == callee => self.dial_failed(call, then, cause),
             _ => {}
@@ -252,31 +254,35 @@ impl Switch {
                 let _ = switch.endpoint.refuse_refer(now, session, 404);
                 return;
             };
+            // A caller in conversation is never sent where it would be turned away.
+            if matches!(&to, Destination::Queue(queue) if switch.acd.admits(queue).is_err()) {
+                let _ = switch.endpoint.refuse_refer(now, session, 480);
+                return;
+            }
             let _ = switch.endpoint.accept_refer(now, session);
             switch.begin_transfer(call, leg, peer, &text);
-            match to {
-                Destination::Dial(to) => {
-                    let dial = Dial { to, caller_id: None, ring: None, then: AfterDial::Referrer(leg) };
-                    switch.dial(call, dial);
-                }
-                Destination::Queue(queue) => {
-                    switch.finish_referral(call, leg);
-                    switch.enter_queue(call, &queue, Wishes::default());
-                }
+            if !matches!(to, Destination::Dial(_)) {
+                switch.finish_referral(call, leg);
             }
+            switch.lead(call, to, AfterDial::Referrer(leg));
         });
     }
 
-    /// A transfer by order: the transferring leg leaves at once (CSTA single step transfer).
+    /// A transfer by order: the transferring leg leaves at once (CSTA single step transfer). That a queue takes the call
+    /// has been asked before.
     pub(super) fn transfer(&mut self, call: &mut Call, by: LegId, to: Destination, text: &str) {
         let Some(peer) = call.peer_of(by) else { return };
         self.begin_transfer(call, by, peer, text);
-        // A call that came from a queue goes back there where nobody is reached; it lost nothing.
-        let then = call.served_from.clone().map_or(AfterDial::End, AfterDial::Queue);
         self.drop_leg(call, by, Cause::new(What::Transferred, Party::Agent));
+        self.lead(call, to, after_transfer(call));
+    }
+
+    /// Takes the caller where somebody wants it; `then` holds where that is a party to be rung.
+    pub(super) fn lead(&mut self, call: &mut Call, to: Destination, then: AfterDial) {
         match to {
             Destination::Dial(to) => self.dial(call, Dial { to, caller_id: None, ring: None, then }),
             Destination::Queue(queue) => self.enter_queue(call, &queue, Wishes::default()),
+            Destination::Line(number) => self.enter_line(call, &number),
         }
     }
 
@@ -295,11 +301,15 @@ impl Switch {
         self.drop_leg(call, referrer, Cause::new(What::Transferred, Party::Agent));
     }
 
-    /// Reads where somebody wants to go: `queue:support`, an account, an agent's name, a number.
+    /// Reads where somebody wants to go: `queue:support`, an account, an agent's name, a number. No name hides an
+    /// emergency number.
     pub(super) fn destination(&self, text: &str, who: Dialer) -> Option<Destination> {
         if let Some(queue) = text.strip_prefix("queue:") {
             let known = self.edition.plan.queues.contains_key(queue);
             return known.then(|| Destination::Queue(QueueName::new(queue)));
+        }
+        if self.is_emergency(text) {
+            return self.number_destination(text, who);
         }
         if let Some(account) = self.account_named(text) {
             return Some(Destination::Dial(DialTo::Account(account)));
@@ -307,8 +317,17 @@ impl Switch {
         if let Some(account) = self.desks.account_of(&text.into()) {
             return Some(Destination::Dial(DialTo::Account(account.clone())));
         }
-        let number = Number::normalise(text, &self.edition.plan.home).ok()?;
-        self.edition.plan.outbound(&number, who).ok()?;
+        self.number_destination(text, who)
+    }
+
+    /// A number: what is ours is answered here, all else goes out by a route. `None` where there is none for `who`.
+    pub(super) fn number_destination(&self, text: &str, who: Dialer) -> Option<Destination> {
+        let plan = &self.edition.plan;
+        let number = Number::normalise(text, &plan.home).ok()?;
+        if plan.inbound(&number, self.now).is_some() {
+            return Some(Destination::Line(number));
+        }
+        plan.outbound(&number, who).ok()?;
         Some(Destination::Dial(DialTo::Number { number, who }))
     }
 
@@ -352,6 +371,11 @@ impl Switch {
     pub(super) fn live_legs(call: &Call) -> impl Iterator<Item = &Leg> {
         call.legs.values().map(|leg| &**leg).filter(|leg| !matches!(leg.state, LegState::Ending(_)))
     }
+}
+
+/// A call that came from a queue goes back there where a transfer reaches nobody; it lost nothing.
+fn after_transfer(call: &Call) -> AfterDial {
+    call.served_from.clone().map_or(AfterDial::End, AfterDial::Queue)
 }
 
 /// How an unanswered offer ended, by what the agent's phone did, or by what befell its leg.

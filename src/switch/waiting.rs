@@ -11,13 +11,12 @@ use crate::event::{AgentState, Fact, OfferOutcome, QueueExit};
 use crate::ids::{AgentName, CallId, LegId, PromptName, QueueName};
 use crate::ivr::{IvrInput, QueueEnd, Spoken, say};
 use crate::media::{Repeat, Sound};
-use crate::number::Number;
 use crate::plan::model::Dialer;
 use crate::plan::queue::OverflowWhen;
 
 use super::Switch;
 use super::call::{AfterDial, Call, Stage, Words};
-use super::dial::{Dial, DialTo};
+use super::dial::DialTo;
 use super::record::MESSAGE_SILENCE;
 use super::timer::Timer;
 use crate::time::Time;
@@ -38,8 +37,13 @@ impl Switch {
 
     /// Puts the caller into a queue. The clock of an earlier stay is kept: nobody loses the place to a menu.
     pub(super) fn enter_queue(&mut self, call: &mut Call, queue: &QueueName, wishes: Wishes) {
+        self.enter(call, queue, wishes, false);
+    }
+
+    fn enter(&mut self, call: &mut Call, queue: &QueueName, wishes: Wishes, returns: bool) {
         let caller = call.caller;
         self.let_hear(call, caller, &[]);
+        call.wishes = wishes.clone();
         let entry = CallEntry {
             caller: (!call.from.number.is_empty()).then(|| Arc::from(call.from.number.as_str())),
             clock: call.queue_clock,
@@ -48,6 +52,7 @@ impl Switch {
             requires: wishes.skills.and_then(|text| Expression::parse(&text).ok()),
             preferred: wishes.agent,
             language: Some(call.language.clone()),
+            returns,
             ..CallEntry::new(call.id, queue.clone())
         };
         match self.acd.handle_call_enters(self.now, entry) {
@@ -134,12 +139,22 @@ impl Switch {
         self.clear_call(call, Cause::with_status(What::Congestion, Party::Plan, 480));
     }
 
-    /// Back to the queue it was answered from, with its old clock: a transfer that reached nobody.
+    /// Back to the queue it was answered from, with its old clock and wishes: a transfer that reached nobody. It waits for
+    /// no one agent again.
     pub(super) fn return_to_queue(&mut self, call: &mut Call, queue: &QueueName, cause: Cause) {
         if call.caller_leg().is_none() {
             return self.clear_call(call, cause);
         }
-        self.enter_queue(call, queue, Wishes::default());
+        let wishes = Wishes { agent: None, ..call.wishes.clone() };
+        self.enter(call, queue, wishes, true);
+    }
+
+    /// Who calls has become known: a call that waits has its tier's points from here on.
+    pub(super) fn tell_tier(&mut self, call: &Call) {
+        if let (true, Ok(tier)) = (call.is_waiting(), call.card.tier.parse()) {
+            // Refused where its offer was just answered: it waits no more.
+            let _ = self.acd.handle_tier_known(self.now, call.id, tier);
+        }
     }
 
     /// The call leaves its queue for good because it ends.
@@ -438,12 +453,9 @@ impl Switch {
         match call.leaving.take() {
             None | Some(acd::Action::Queue(_)) => {}
             Some(acd::Action::Voicemail(mailbox)) => self.take_message(call, mailbox, true, None, MESSAGE_SILENCE),
-            Some(acd::Action::Number(number)) => match Number::normalise(&number, &call.edition.plan.home) {
-                Ok(number) => {
-                    let to = DialTo::Number { number, who: Dialer::Dialplan };
-                    self.dial(call, Dial { to, caller_id: None, ring: None, then: AfterDial::End });
-                }
-                Err(_) => self.clear_call(call, Cause::new(What::NotFound, Party::Plan)),
+            Some(acd::Action::Number(number)) => match self.number_destination(&number, Dialer::Dialplan) {
+                Some(to) => self.lead(call, to, AfterDial::End),
+                None => self.clear_call(call, Cause::new(What::NotFound, Party::Plan)),
             },
             Some(acd::Action::HangUp) => self.clear_call(call, Cause::new(What::Completed, Party::Plan)),
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::civil::DateTime;
 
 use crate::acd::{Acd, AgentState};
-use crate::call::leg::Purpose;
+use crate::call::leg::{Leg, Purpose};
 use crate::cause::{Cause, Party, What};
 use crate::dialplan::facts::{CallFacts, QueueFacts};
 use crate::dialplan::value::Date;
@@ -13,6 +13,7 @@ use crate::event::Fact;
 use crate::ids::{AgentName, CallId, DialplanName, HoursName, Language, PromptName, QueueName};
 use crate::ivr::{Answer, IvrEffect, IvrInput, LocalTime, Machine, Opening, World};
 use crate::media::{MediaCommand, PortChange, Repeat};
+use crate::number::Number;
 use crate::plan::model::Dialer;
 
 use super::call::{AfterDial, Call, Stage};
@@ -29,23 +30,57 @@ impl Switch {
     /// The caller enters a dialplan: answered as soon as the record is durable, walked as soon as the ACK is in.
     pub(super) fn enter_dialplan(&mut self, id: CallId, dialplan: &DialplanName, open: bool) {
         self.with_call(id, |switch, call| {
-            let book = call.edition.book.clone();
-            let Some(entry) = book.find(dialplan.as_str()) else {
-                return switch.clear_call(call, Cause::with_status(What::NotFound, Party::Plan, 404));
-            };
-            let facts = CallFacts {
-                caller: Arc::from(call.from.number.as_str()),
-                called: Arc::from(call.to.number.as_str()),
-                trunk: Arc::from(call.from.trunk.as_ref().map_or("", |trunk| trunk.as_str())),
-                language: call.language.clone(),
-                headers: core::mem::take(&mut call.headers),
-                open,
-                ..CallFacts::default()
-            };
-            call.ivr = Some(Box::new(Machine::new(book, entry, facts)));
-            call.stage = Stage::Ivr;
-            switch.answer_caller(call);
+            let called = call.to.number.clone();
+            switch.meet(call, dialplan, &called, open);
         });
+    }
+
+    /// The caller of a running call goes over to a number of ours for good, as if it had called there.
+    pub(super) fn enter_line(&mut self, call: &mut Call, number: &Number) {
+        let edition = self.edition.clone();
+        let Some(line) = edition.plan.inbound(number, self.now) else {
+            return self.clear_call(call, Cause::with_status(What::NotFound, Party::Plan, 404));
+        };
+        // Lines that send callers to each other end as any other loop does (RFC 3261 §16.3).
+        let Some(hops) = call.max_forwards.checked_sub(1) else {
+            return self.clear_call(call, Cause::with_status(What::Failed, Party::Plan, 483));
+        };
+        call.max_forwards = hops;
+        // Who has been in a dialplan keeps the language found there.
+        if !call.walking {
+            call.language = line.language.clone();
+        }
+        let caller = call.caller;
+        self.stop_play(call, caller);
+        self.let_hear(call, caller, &[]);
+        call.edition = edition.clone();
+        call.walking = false;
+        let open = line.hours.as_ref().is_none_or(|verdict| verdict.open);
+        self.meet(call, line.dialplan, number.as_str(), open);
+        if call.leg(caller).is_some_and(Leg::is_answered) {
+            self.on_caller_connected(call, caller);
+        }
+    }
+
+    fn meet(&mut self, call: &mut Call, dialplan: &DialplanName, called: &str, open: bool) {
+        let book = call.edition.book.clone();
+        let Some(entry) = book.find(dialplan.as_str()) else {
+            return self.clear_call(call, Cause::with_status(What::NotFound, Party::Plan, 404));
+        };
+        let headers = core::mem::take(&mut call.headers);
+        let from = call.leg(call.caller).map_or(&call.from, |leg| &leg.address);
+        let facts = CallFacts {
+            caller: Arc::from(from.number.as_str()),
+            called: Arc::from(called),
+            trunk: Arc::from(from.trunk.as_ref().map_or("", |trunk| trunk.as_str())),
+            language: call.language.clone(),
+            headers,
+            open,
+            ..CallFacts::default()
+        };
+        call.ivr = Some(Box::new(Machine::new(book, entry, facts)));
+        call.stage = Stage::Ivr;
+        self.answer_caller(call);
     }
 
     pub(super) fn start_walk(&mut self, call: &mut Call) {
@@ -117,8 +152,9 @@ impl Switch {
                     Some(Destination::Dial(to)) => {
                         self.dial(call, Dial { to, caller_id, ring: Some(ring), then: AfterDial::Ivr });
                     }
-                    Some(Destination::Queue(queue)) => self.enter_queue(call, &queue, Wishes::default()),
-                    None => {
+                    Some(Destination::Line(number)) => self.enter_line(call, &number),
+                    // A queue is entered by `queue`, whose edges say what follows.
+                    Some(Destination::Queue(_)) | None => {
                         let cause = Cause::with_status(What::NotFound, Party::Plan, 404);
                         self.dial_failed(call, AfterDial::Ivr, cause);
                     }
@@ -177,6 +213,7 @@ impl Switch {
                 if let Some(Reply::Customer(Some(known))) = reply {
                     self.with_call(call, |switch, call| {
                         call.card = known.card.clone();
+                        switch.tell_tier(call);
                         switch.emit(Some(call.id), Fact::CustomerMatched { card: known.card });
                     });
                 }

@@ -4,6 +4,7 @@ mod desks;
 mod ends;
 mod media;
 mod outward;
+mod transfers;
 
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
@@ -59,6 +60,8 @@ dialplan = "direct"
 [[outbound]]
 prefix = "*"
 trunks = ["alpha", "beta"]
+[skills]
+english = "English"
 [queue.service]
 wrap_up_s = 30
 "#;
@@ -74,6 +77,22 @@ const BY_HOURS: &str = "start = \"which\"\n[state.which]\nbranch = [{ if = \"cal
 /// Asks for one agent.
 const FOR_WANG: &str = "start = \"wait\"\n[state.wait]\nqueue = \"service\"\nprefer = '\"wang\"'\ntimeout = \"end\"\n\
                         failed = \"end\"\n[state.end]\nhangup = true\n";
+
+/// Asks for somebody with English, and for points of its own.
+const IN_ENGLISH: &str = "start = \"wait\"\n[state.wait]\nqueue = \"service\"\nskills = \"english\"\npriority = \"40\"\n\
+                          timeout = \"end\"\nfailed = \"end\"\n[state.end]\nhangup = true\n";
+
+/// Dials the number of the queue.
+const OVER: &str = "start = \"over\"\n[state.over]\ndial = \"95539\"\ntimeout = \"end\"\nfailed = \"end\"\n\
+                    [state.end]\nhangup = true\n";
+
+/// Dials outside.
+const OUT: &str = "start = \"out\"\n[state.out]\ndial = \"02087654321\"\ntimeout = \"end\"\nfailed = \"end\"\n\
+                   [state.end]\nhangup = true\n";
+
+/// Rings the phone whose account is the caller's number.
+const BACK: &str = "start = \"ring\"\n[state.ring]\ndial = { account = \"call.caller\" }\ntimeout = \"end\"\n\
+                    failed = \"none\"\n[state.none]\nhangup = true\n[state.end]\nhangup = true\n";
 
 /// Takes a message.
 const MESSAGE: &str = "start = \"message\"\n[state.message]\nvoicemail = \"box\"\nbeep = true\nnext = \"end\"\n\
@@ -93,6 +112,8 @@ pub struct House {
     closing: VecDeque<MediaEvent>,
     /// Whether the disk takes what is written.
     pub disk: bool,
+    /// Whether questions are answered at once, with nothing known.
+    pub answering: bool,
     last: Seq,
     orders: u64,
     branches: u64,
@@ -135,6 +156,7 @@ impl House {
             asked: VecDeque::new(),
             closing: VecDeque::new(),
             disk: true,
+            answering: true,
             last: Seq(0),
             orders: 0,
             branches: 0,
@@ -154,7 +176,7 @@ impl House {
             while let Some(effect) = self.switch.poll_effect() {
                 self.on_effect(effect);
             }
-            let next = if let Some((id, _)) = self.asked.pop_front() {
+            let next = if let Some((id, _)) = self.asked.pop_front_if(|_| self.answering) {
                 Input::Reply { request: id, reply: Reply::Customer(None) }
             } else if let Some(event) = self.closing.pop_front() {
                 Input::Media { engine: super::EngineId(0), event }
@@ -350,9 +372,13 @@ impl House {
         self.hear(from, &text);
     }
 
-    /// A response to a request of the house's; a 2xx to an INVITE brings an answer.
+    /// A response to a request of the house's; a 200 or 183 to an INVITE brings an answer.
     pub fn reply(&mut self, from: &str, request: &Message, status: u16, more: &str) {
-        let body = if status == 200 && request.method() == Some(Method::Invite) { sdp(from) } else { String::new() };
+        let body = if matches!(status, 183 | 200) && request.method() == Some(Method::Invite) {
+            sdp(from)
+        } else {
+            String::new()
+        };
         self.reply_with(from, request, status, more, &body);
     }
 
@@ -490,8 +516,16 @@ pub fn edition(plan: &str) -> Arc<Edition> {
     catalogue.insert(Language::new("en"), PromptName::new("welcome"), "Welcome");
     let mut sounds = Sounds::default();
     sounds.add_music(PromptName::new("music"), Arc::new(Clip::silence("music", Duration::from_secs(10))));
-    let texts =
-        [("direct.toml", DIALPLAN), ("hours.toml", BY_HOURS), ("wang.toml", FOR_WANG), ("message.toml", MESSAGE)];
+    let texts = [
+        ("direct.toml", DIALPLAN),
+        ("hours.toml", BY_HOURS),
+        ("wang.toml", FOR_WANG),
+        ("english.toml", IN_ENGLISH),
+        ("over.toml", OVER),
+        ("back.toml", BACK),
+        ("out.toml", OUT),
+        ("message.toml", MESSAGE),
+    ];
     let texts = texts.map(|(name, text)| Text::new(name, text));
     let loaded = dialplan::load(&texts, &catalogue, &dialplan_names(&reading.draft));
     findings.extend(loaded.findings);
