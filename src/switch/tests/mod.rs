@@ -1,5 +1,6 @@
 //! The switch between a scripted foreign side: who says what on the wire is written out, nobody is simulated.
 
+mod descriptions;
 mod desks;
 mod ends;
 mod media;
