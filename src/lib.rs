@@ -11,6 +11,7 @@ pub mod event;
 pub mod finding;
 pub mod ids;
 pub mod limits;
+pub mod network;
 pub mod number;
 pub mod strategy;
 pub mod tier;

@@ -338,6 +338,8 @@ pub const NAME_CHARS: usize = 64;
 pub const CONFIG_ENTRIES: usize = 10_000;
 /// Trunks, and peers of all trunks: each is compared with each.
 pub const TRUNK_PEERS: usize = 1_000;
+/// Networks in `local_networks`: each message may be compared with all.
+pub const LOCAL_NETWORKS: usize = 100;
 /// Dialplans of one folder.
 pub const DIALPLAN_FILES: usize = 1_000;
 /// Prompts of one language.

@@ -10,6 +10,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("limits", &[]),
     ("finding", &[]),
+    ("network", &[]),
     ("number", &["limits"]),
     ("ids", &["time"]),
     ("cause", &[]),
@@ -203,7 +204,10 @@ fn every_limit_is_reached_in_a_test() {
 fn expand(name: &'static str) -> Vec<&'static str> {
     match name {
         L0 => {
-            vec!["time", "ids", "number", "cause", "codec", "tier", "strategy", "limits", "finding", "event", "command"]
+            vec![
+                "time", "ids", "number", "cause", "codec", "tier", "strategy", "limits", "finding", "network", "event",
+                "command",
+            ]
         }
         L1 => vec!["sip", "sdp", "rtp", "audio"],
         L2 => vec!["media", "dialplan", "plan", "ivr", "acd", "crm", "call"],

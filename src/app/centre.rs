@@ -143,7 +143,7 @@ pub async fn start(
     let mut closing = salvage::recordings(&store.fold.unsealed(), Path::new(&*plan.recording.path));
     closing.extend(store.fold.close_open());
     let (roster, bindings) = (store.roster()?, store.bindings()?);
-    let bound = Bound::open(&addresses::listens(&plan)?)?;
+    let bound = Bound::open(&addresses::listens(&plan)?)?.reaching(&addresses::networks()?);
     let listeners = bound.listeners();
     // Bound with the others, while nothing runs yet that would have to be stopped.
     let http =

@@ -2,7 +2,7 @@
 
 use core::fmt;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ use super::outbox::NoRoom;
 use super::stream::Times;
 use super::tcp;
 use super::udp::{self, Sent};
-use crate::sip::flow::{Destination, FlowId, Transmit, Transport};
+use crate::sip::flow::{Destination, FlowId, Listener, Transmit, Transport, facing};
 
 /// Sends from any thread. Clones share the sockets.
 #[derive(Clone)]
@@ -33,8 +33,8 @@ pub(super) struct Shared {
     pub runtime: Handle,
     /// The UDP sockets to send by; none once shut down.
     pub datagrams: RwLock<BTreeMap<FlowId, UdpSocket>>,
-    /// The addresses that connections of ours come from.
-    pub ours: Vec<IpAddr>,
+    /// The listeners whose addresses connections of ours come from.
+    pub ours: Vec<Listener>,
     pub flows: Mutex<Flows>,
 }
 
@@ -120,7 +120,7 @@ impl NetHandle {
         drop(flows);
         let queued = admitted.outbox.push(bytes);
         debug_assert_eq!(queued, Ok(()), "an empty queue takes one message");
-        let local = self.shared.ours.iter().find(|ip| ip.is_ipv4() == remote.is_ipv4()).copied();
+        let local = facing(&self.shared.ours, remote.ip()).map(|listener| listener.local.ip());
         self.shared.runtime.spawn(tcp::connect(admitted, local, remote, Arc::clone(&self.shared)));
         true
     }

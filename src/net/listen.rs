@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -21,6 +21,7 @@ use super::stream::Times;
 use super::{Sink, tcp, udp};
 use crate::limits::net::{CONNECT_TIME, CONNECTIONS, IDLE_TIME, LINGER_TIME, MESSAGE_TIME};
 use crate::limits::sip::MESSAGE_BYTES;
+use crate::network::Network;
 use crate::sip::flow::{FlowId, Listener, Transport};
 
 /// Room the kernel keeps for datagrams that we have not read yet, in bytes: a burst of thousands.
@@ -86,9 +87,17 @@ impl Bound {
                 public
             });
             let flow = FlowId(at as u64 + 1);
-            sockets.push((Listener { flow, transport, local, public }, socket));
+            sockets.push((Listener { public, ..Listener::new(flow, transport, local) }, socket));
         }
         Ok(Bound { sockets })
+    }
+
+    /// The same, told what is reached from each address of the machine.
+    pub fn reaching(mut self, networks: &BTreeMap<IpAddr, Vec<Network>>) -> Self {
+        for (listener, _) in &mut self.sockets {
+            listener.networks = networks.get(&listener.local.ip()).cloned().unwrap_or_default();
+        }
+        self
     }
 
     /// What the switch is told of them, in the order given.
@@ -115,7 +124,7 @@ impl Bound {
             }
         }
         let streams = sockets.iter().filter(|(listener, _)| listener.transport.is_reliable());
-        let ours = streams.map(|(listener, _)| listener.local.ip()).filter(|ip| !ip.is_unspecified()).collect();
+        let ours = streams.map(|(listener, _)| listener).filter(|l| !l.local.ip().is_unspecified()).cloned().collect();
         let shared = Arc::new(Shared {
             intake: Intake {
                 sink,

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use super::stream::Times;
 use super::{Bound, Bounds, Listen, Net, NetEvent, NetHandle};
 use crate::limits::net::{QUEUED_BYTES, UNKNOWN_RATE};
 use crate::limits::sip::MESSAGE_BYTES;
+use crate::network::Network;
 use crate::sip::Message;
 use crate::sip::flow::{Destination, FlowId, Source, Transmit, Transport};
 
@@ -457,6 +458,26 @@ async fn requests_to_one_address_share_one_connection_that_comes_from_our_own_ad
 }
 
 #[tokio::test]
+async fn a_connection_of_ours_comes_from_the_address_that_faces_the_peer() {
+    let listens = ["127.9.5.1:0", "127.9.6.1:0"].map(|address| Listen {
+        transport: Transport::Tcp,
+        address: address.parse().unwrap(),
+        public: None,
+    });
+    let networks = ["127.9.5.1", "127.9.6.1"].map(|ip| ip.parse::<IpAddr>().unwrap());
+    let networks = networks.map(|ip| (ip, vec![Network::of(ip, 24)])).into();
+    let bound = Bound::open(&listens).unwrap().reaching(&networks);
+    let net = bound.start_with(Arc::new(drop), Bounds::MOST, PATIENT).unwrap();
+    for (peer, ours) in [("127.9.5.9:0", "127.9.5.1"), ("127.9.6.9:0", "127.9.6.1")] {
+        let trunk = TcpListener::bind(peer).await.unwrap();
+        let destination = Destination::Connect { transport: Transport::Tcp, remote: trunk.local_addr().unwrap() };
+        net.handle().send(Transmit { destination, bytes: Bytes::from_static(b"x"), session: None });
+        let (_, from) = timeout(PATIENCE, trunk.accept()).await.unwrap().unwrap();
+        assert_eq!(from.ip().to_string(), ours);
+    }
+}
+
+#[tokio::test]
 async fn a_request_to_a_phone_goes_over_the_connection_that_the_phone_made() {
     let mut station = Station::at("127.9.2.10");
     let mut phone = station.dial().await;
@@ -599,7 +620,7 @@ fn a_public_address_without_a_port_has_the_bound_one() {
     let bound = Bound::open(&[Listen { transport: Transport::Udp, address, public }]).unwrap();
     let listener = bound.listeners().remove(0);
     assert_ne!(listener.local.port(), 0);
-    assert_eq!(listener.advertised(), SocketAddr::new("203.0.113.9".parse().unwrap(), listener.local.port()));
+    assert_eq!(listener.public, Some(SocketAddr::new("203.0.113.9".parse().unwrap(), listener.local.port())));
 }
 
 #[test]

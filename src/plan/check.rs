@@ -11,6 +11,7 @@ use super::trunk::Transport;
 use crate::finding::{Finding, Source};
 use crate::ids::{DialplanName, PromptName};
 use crate::limits;
+use crate::network;
 
 /// Checks in progress: what is checked, and what was found.
 pub(super) struct Checks<'c> {
@@ -152,6 +153,7 @@ impl<'c> Checks<'c> {
             ("outbound", plan.outbound.len().max(prefixes), limits::CONFIG_ENTRIES),
             ("queue", plan.queues.len(), limits::CONFIG_ENTRIES),
             ("hours", plan.hours.len().max(exceptions), limits::CONFIG_ENTRIES),
+            ("local_networks", plan.local_networks.len() - network::LOOPBACK.len(), limits::LOCAL_NETWORKS),
             ("skills", plan.skills.len(), limits::CONFIG_ENTRIES),
         ] {
             if count > limit {

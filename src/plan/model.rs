@@ -19,6 +19,7 @@ use super::trunk::{CallerId, Transport, Trunk};
 use crate::codec::Codec;
 use crate::finding::{Finding, Source};
 use crate::ids::{DialplanName, HoursName, Language, QueueName, SkillName, TrunkName};
+use crate::network::Network;
 use crate::number::{Home, Number};
 
 /// One immutable, checked configuration. Accounts, users, agents and customers are in the store, not here.
@@ -29,6 +30,9 @@ pub struct Plan {
     /// What we say we are in SIP and SDP, one a family at most. Empty: each listener's own address,
     /// which is silent behind a cloud provider's NAT.
     pub public_address: Vec<IpAddr>,
+    /// Peers there are told our own address though `public_address` is set: they reach us without it, and often only so.
+    /// Default: all private networks. Loopback is always one.
+    pub local_networks: Vec<Network>,
     /// Country (and area) whose spelling of numbers is ours. Default `86`.
     #[serde(serialize_with = "home_words")]
     pub home: Home,
@@ -278,9 +282,14 @@ impl Plan {
         read(&Source::new("strowger.toml", text), &Surroundings::NONE).into_plan()
     }
 
-    /// The address we give to a peer of this family, where one is configured.
+    /// The public address of a family, where one is configured.
+    pub fn public_address_like(&self, ours: IpAddr) -> Option<IpAddr> {
+        self.public_address.iter().copied().find(|public| public.is_ipv4() == ours.is_ipv4())
+    }
+
+    /// The public address that we give to a peer; none to a peer in a local network.
     pub fn public_address_for(&self, peer: IpAddr) -> Option<IpAddr> {
-        self.public_address.iter().copied().find(|ours| ours.is_ipv4() == peer.is_ipv4())
+        self.public_address_like(peer).filter(|_| !self.local_networks.iter().any(|network| network.contains(peer)))
     }
 
     /// RTP ports we have, in pairs of RTP and RTCP.

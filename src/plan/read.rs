@@ -20,6 +20,7 @@ use crate::codec::Codec;
 use crate::finding::{Finding, Severity, Source};
 use crate::ids::{DialplanName, HoursName, Language, PromptName, TrunkName};
 use crate::limits;
+use crate::network::{self, Network};
 use crate::number::{AreaCode, COUNTRIES, Home, Number, country};
 
 /// What surrounds a configuration: names defined elsewhere, and secrets kept out of the text.
@@ -106,6 +107,7 @@ fn read_top(top: Table<'_>, surroundings: &Surroundings<'_>) -> Plan {
     Plan {
         domain: domain(&top),
         public_address: read_public_address(&top),
+        local_networks: read_local_networks(&top),
         language: language(&top, "language").unwrap_or_else(|| Language::new("en")),
         dialplans: top.text("dialplans", "dialplans"),
         prompts: top.text("prompts", "prompts"),
@@ -187,6 +189,20 @@ fn read_public_address(top: &Table<'_>) -> Vec<core::net::IpAddr> {
         found.push(address);
     }
     found
+}
+
+fn read_local_networks(top: &Table<'_>) -> Vec<Network> {
+    let known = |texts: &[&str]| -> Vec<Network> {
+        texts.iter().map(|text| text.parse().expect("the lists are networks")).collect()
+    };
+    let mend = "Write networks, as \"10.0.0.0/8\" or \"fd00::/8\".";
+    let words = top.words("local_networks");
+    let written = words.map(|words| {
+        words.iter().filter_map(|word| top.parse_word("local_networks", word, mend, str::parse::<Network>)).collect()
+    });
+    let mut networks = written.unwrap_or_else(|| known(&network::PRIVATE));
+    networks.extend(known(&network::LOOPBACK));
+    networks
 }
 
 fn read_sip(table: &Table<'_>) -> Sip {
@@ -468,6 +484,12 @@ mod tests {
         let plan = read(&Source::new("sample", SAMPLE), &surroundings).into_plan().unwrap();
         assert_eq!(plan.public_address_for([198, 51, 100, 1].into()), Some([203, 0, 113, 10].into()));
         assert_eq!(plan.media.port_pairs(), 5_000);
+        assert_eq!(plan.public_address_for([10, 20, 7, 7].into()), None, "a local network");
+        assert_eq!(
+            plan.public_address_for([192, 168, 1, 7].into()),
+            Some([203, 0, 113, 10].into()),
+            "not a listed one"
+        );
         let mobile = &plan.trunks["mobile"];
         assert_eq!(mobile.host.as_ref().unwrap().to_string(), "[2001:db8:2::1]:5062");
         assert_eq!(mobile.registration.as_ref().unwrap().registrar.to_string(), "registrar.mobile.example");
@@ -479,6 +501,23 @@ mod tests {
         assert_eq!(plan.emergency.numbers.last().unwrap().as_str(), "12395");
         assert_eq!(plan.skills["sales"].in_language(&Language::new("zh-CN")), "销售");
         assert!(plan.hours["office"].exceptions.len() == 7, "its own, then the calendar's");
+    }
+
+    #[test]
+    fn private_peers_are_told_our_own_address_unless_the_file_names_other_networks() {
+        let told = |more: &str, peer: &str| {
+            let plan =
+                Plan::from_toml(&format!("public_address = [\"203.0.113.9\", \"2001:db8::9\"]\n{more}")).unwrap();
+            plan.public_address_for(peer.parse().unwrap()).is_some()
+        };
+        let inside =
+            ["127.0.0.1", "10.1.2.3", "172.31.0.1", "192.168.1.7", "100.64.0.1", "169.254.1.1", "fd00::7", "::1"];
+        assert!(inside.iter().all(|peer| !told("", peer)));
+        assert!(told("", "198.51.100.7") && told("", "2001:db8:7::7"));
+        let office = "local_networks = [\"198.51.100.0/24\"]\n";
+        assert!(!told(office, "198.51.100.7") && told(office, "192.168.1.7"));
+        assert!(told("local_networks = []\n", "10.1.2.3") && !told("local_networks = []\n", "127.0.0.1"));
+        assert_eq!(codes("local_networks = [\"10.0.0.1/8\", \"lan\"]\n"), [("config.value", 1); 2]);
     }
 
     #[test]
@@ -497,6 +536,8 @@ mod tests {
             (0..=limits::TRUNK_PEERS).map(|n| format!("\"10.{}.{}.0/24\"", n / 256, n % 256)).collect();
         let trunk = format!("[trunk.a]\nhost = \"a.example\"\nmatch = [{}]\n", peers.join(", "));
         assert_eq!(codes(&trunk), [("config.too-many", 1)]);
+        let networks: Vec<String> = (0..=limits::LOCAL_NETWORKS).map(|n| format!("\"10.{n}.0.0/16\"")).collect();
+        assert_eq!(codes(&format!("local_networks = [{}]\n", networks.join(", "))), [("config.too-many", 1)]);
     }
 
     #[test]

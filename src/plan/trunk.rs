@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 use super::model::Seconds;
 use crate::codec::Codec;
 use crate::ids::TrunkName;
+use crate::network::{Network, NotANetwork};
 use crate::number::{Number, NumberFormat};
 
 /// `[trunk.NAME]`. With `match` it is known by its address; with `register` we log in to it; both may be.
@@ -70,8 +71,7 @@ pub struct Secret(Arc<str>);
 /// Sources of a trunk's requests: a network and, where given, one port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Peer {
-    network: IpAddr,
-    prefix_bits: u8,
+    network: Network,
     port: Option<u16>,
 }
 
@@ -114,14 +114,10 @@ pub enum CallerId {
 /// Why a text is no peer or host.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAnAddress {
-    #[error("`{0}` is no IP address")]
-    Address(String),
-    #[error("`{0}` is no prefix length (0 to 32 for IPv4, 0 to 128 for IPv6)")]
-    Prefix(String),
+    #[error(transparent)]
+    Network(#[from] NotANetwork),
     #[error("`{0}` is no port (1 to 65535)")]
     Port(String),
-    #[error("`{address}` has bits beyond /{prefix_bits}; the network is {network}/{prefix_bits}")]
-    HostBits { address: IpAddr, prefix_bits: u8, network: IpAddr },
     #[error("`{0}` is no host name (letters, digits, `-` and `.`, at most 253)")]
     HostName(String),
 }
@@ -129,32 +125,24 @@ pub enum NotAnAddress {
 impl Peer {
     /// Whether a request from `source` is this peer's.
     pub fn contains(&self, source: SocketAddr) -> bool {
-        self.port.is_none_or(|port| port == source.port()) && self.covers_address(source.ip())
-    }
-
-    fn covers_address(&self, address: IpAddr) -> bool {
-        match (self.network, address.to_canonical()) {
-            (IpAddr::V4(_), IpAddr::V4(_)) | (IpAddr::V6(_), IpAddr::V6(_)) => {
-                masked(address.to_canonical(), self.prefix_bits) == self.network
-            }
-            _ => false,
-        }
+        self.port.is_none_or(|port| port == source.port()) && self.network.contains(source.ip())
     }
 
     /// How specific it is: bits of network, then whether a port is given. Greater wins.
     pub fn specificity(&self) -> (u8, bool) {
-        (self.prefix_bits, self.port.is_some())
+        (self.network.prefix_bits(), self.port.is_some())
     }
 
     /// Whether both can match one request and neither contains the other, or they are the same: then no rule
     /// could say whose request it is.
     pub fn clashes_with(&self, other: &Peer) -> bool {
-        let (narrow, wide) = if self.prefix_bits >= other.prefix_bits { (self, other) } else { (other, self) };
-        if !wide.covers_address(narrow.network) {
+        let same = self.network == other.network;
+        let (narrow, wide) = if other.network.covers(&self.network) { (self, other) } else { (other, self) };
+        if !wide.network.covers(&narrow.network) {
             return false;
         }
         match (narrow.port, wide.port) {
-            _ if narrow.prefix_bits == wide.prefix_bits => narrow.port == wide.port,
+            _ if same => narrow.port == wide.port,
             (None, Some(_)) => true,
             (Some(_), None) | (None, None) => false,
             (Some(_), Some(_)) => false,
@@ -163,37 +151,12 @@ impl Peer {
 
     /// Whether every request that `self` matches is matched by `other` too.
     pub fn is_within(&self, other: &Peer) -> bool {
-        other.prefix_bits <= self.prefix_bits
-            && other.covers_address(self.network)
-            && (other.port.is_none() || other.port == self.port)
+        other.network.covers(&self.network) && (other.port.is_none() || other.port == self.port)
     }
 
     /// The two halves of the network; `None` for a single address.
     pub fn halves(&self) -> Option<[Peer; 2]> {
-        let width = if self.network.is_ipv4() { 32 } else { 128 };
-        if self.prefix_bits >= width {
-            return None;
-        }
-        let prefix_bits = self.prefix_bits + 1;
-        let upper = match self.network {
-            IpAddr::V4(a) => IpAddr::V4((u32::from(a) | 1 << (32 - prefix_bits)).into()),
-            IpAddr::V6(a) => IpAddr::V6((u128::from(a) | 1 << (128 - u32::from(prefix_bits))).into()),
-        };
-        Some([Peer { prefix_bits, ..*self }, Peer { prefix_bits, network: upper, ..*self }])
-    }
-}
-
-/// `address` with all but its first `bits` cleared.
-fn masked(address: IpAddr, bits: u8) -> IpAddr {
-    match address {
-        IpAddr::V4(a) => {
-            let mask = u32::MAX.checked_shl(32 - u32::from(bits.min(32))).unwrap_or(0);
-            IpAddr::V4((u32::from(a) & mask).into())
-        }
-        IpAddr::V6(a) => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(bits.min(128))).unwrap_or(0);
-            IpAddr::V6((u128::from(a) & mask).into())
-        }
+        Some(self.network.halves()?.map(|network| Peer { network, ..*self }))
     }
 }
 
@@ -202,23 +165,7 @@ impl FromStr for Peer {
     /// `203.0.113.7`, `203.0.113.0/28`, `203.0.113.7:5070`, `203.0.113.0/28:5060`, `2001:db8::/32`, `[2001:db8::7]:5070`.
     fn from_str(text: &str) -> Result<Self, NotAnAddress> {
         let (network, port) = split_port(text)?;
-        let (address, bits) = match network.split_once('/') {
-            Some((address, bits)) => (address, Some(bits)),
-            None => (network, None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| NotAnAddress::Address(address.to_owned()))?;
-        let width = if address.is_ipv4() { 32 } else { 128 };
-        let prefix_bits = match bits {
-            None => width,
-            Some(bits) => {
-                bits.parse().ok().filter(|&n: &u8| n <= width).ok_or_else(|| NotAnAddress::Prefix(bits.to_owned()))?
-            }
-        };
-        let network = masked(address, prefix_bits);
-        if network != address {
-            return Err(NotAnAddress::HostBits { address, prefix_bits, network });
-        }
-        Ok(Self { network, prefix_bits, port })
+        Ok(Self { network: network.parse()?, port })
     }
 }
 
@@ -248,7 +195,7 @@ impl FromStr for Host {
 /// Splits `host:port`; brackets around an IPv6 address come off; an IPv6 address without brackets has no port.
 fn split_port(text: &str) -> Result<(&str, Option<u16>), NotAnAddress> {
     let (host, port) = if let Some(inner) = text.strip_prefix('[') {
-        let (host, rest) = inner.split_once(']').ok_or_else(|| NotAnAddress::Address(text.to_owned()))?;
+        let (host, rest) = inner.split_once(']').ok_or_else(|| NotANetwork::Address(text.to_owned()))?;
         match rest.strip_prefix(':') {
             Some(port) => (host, Some(port)),
             None if rest.is_empty() => (host, None),
@@ -295,9 +242,9 @@ impl fmt::Debug for Secret {
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.network, self.port) {
-            (IpAddr::V6(network), Some(port)) => write!(f, "[{network}/{}]:{port}", self.prefix_bits),
-            (network, Some(port)) => write!(f, "{network}/{}:{port}", self.prefix_bits),
-            (network, None) => write!(f, "{network}/{}", self.prefix_bits),
+            (network, Some(port)) if network.is_ipv6() => write!(f, "[{network}]:{port}"),
+            (network, Some(port)) => write!(f, "{network}:{port}"),
+            (network, None) => write!(f, "{network}"),
         }
     }
 }

@@ -3,12 +3,12 @@
 //! A request keeps its [`RequestId`] while hops are tried; each try is a transaction with a branch of its own.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 
 use super::event::SessionId;
-use super::flow::{Destination, FlowId, Listener, Source, Transmit, Transport, same_family};
+use super::flow::{Destination, FlowId, Listener, Source, Transmit, Transport, facing};
 use super::header::Name;
 use super::request::{Body, Draft, OurContact};
 use super::resolve::{Hop, Located, Resolve, ResolveId, locate};
@@ -18,6 +18,7 @@ use super::write::respond;
 use super::{Message, Method};
 use crate::ids::{SecretSource, TrunkName};
 use crate::limits::ua::{HOPS, RESOLVE_TIME, RESOLVING};
+use crate::network::Network;
 use crate::time::Time;
 
 /// Everything that sends: the transactions, and the requests on their way.
@@ -26,6 +27,7 @@ pub struct Carrier {
     /// Tags, branches, back-off.
     pub secrets: SecretSource,
     listeners: Vec<Listener>,
+    local_networks: Vec<Network>,
     product: String,
     last_id: u64,
     requests: BTreeMap<RequestId, Carried>,
@@ -120,6 +122,7 @@ impl Carrier {
             transactions: Transactions::new(timers),
             secrets,
             listeners,
+            local_networks: Vec::new(),
             product,
             last_id: 0,
             requests: BTreeMap::new(),
@@ -135,6 +138,11 @@ impl Carrier {
         self.listeners = listeners;
         self.product = product;
         self.transactions.set_timers(timers);
+    }
+
+    /// Whom our own addresses are told, not the public one.
+    pub fn set_local_networks(&mut self, networks: Vec<Network>) {
+        self.local_networks = networks;
     }
 
     pub fn timers(&self) -> Timers {
@@ -222,7 +230,10 @@ impl Carrier {
         while let Some(carried) = self.requests.get_mut(&id) {
             carried.transaction = None;
             let Some(way) = carried.ways.pop_front() else { return self.finish(id, Some(What::Unreachable)) };
-            let Some((destination, advertised)) = route(&self.listeners, way) else { continue };
+            let Some((destination, listener)) = route(&self.listeners, way, carried.draft.leaves_from) else {
+                continue;
+            };
+            let advertised = advertised(listener, &self.local_networks, destination.remote().ip());
             let branch = format!("z9hG4bK{}", self.secrets.token());
             let written = carried.draft.write(destination.transport(), advertised, &branch, &self.product);
             let Ok(bytes) = written else { continue };
@@ -383,33 +394,41 @@ impl Carrier {
 
     /// What we call ourselves towards a destination or a source: the address of its listener.
     pub fn advertised(&self, destination: Destination) -> Option<SocketAddr> {
-        listener(&self.listeners, destination).map(Listener::advertised)
+        let listener = listener(&self.listeners, destination, None)?;
+        Some(advertised(listener, &self.local_networks, destination.remote().ip()))
     }
 }
 
-/// The socket a way leaves from, and what we call ourselves there.
-fn route(listeners: &[Listener], way: Way) -> Option<(Destination, SocketAddr)> {
+/// What a listener calls itself towards a peer: its public address, except in the networks that are local to us.
+fn advertised(listener: &Listener, local_networks: &[Network], peer: IpAddr) -> SocketAddr {
+    let is_local = || local_networks.iter().any(|network| network.contains(peer));
+    listener.public.filter(|_| !is_local()).unwrap_or(listener.local)
+}
+
+/// Where a way leads, and the listener whose socket it leaves by.
+fn route(listeners: &[Listener], way: Way, leaves_from: Option<IpAddr>) -> Option<(Destination, &Listener)> {
     let (transport, remote) = match way {
-        Way::Fixed(destination) => return Some((destination, listener(listeners, destination)?.advertised())),
+        Way::Fixed(destination) => return Some((destination, listener(listeners, destination, None)?)),
         Way::Hop { hop, .. } => (hop.transport, hop.address),
     };
     let destination = Destination::Connect { transport, remote };
-    let listener = listener(listeners, destination)?;
+    let listener = listener(listeners, destination, leaves_from)?;
     let destination = match transport {
         Transport::Udp => Destination::Flow { flow: listener.flow, transport, remote },
         _ => destination,
     };
-    Some((destination, listener.advertised()))
+    Some((destination, listener))
 }
 
-/// The listener a destination belongs to: the very socket, or one of the same transport and family, loopback to loopback.
-fn listener(listeners: &[Listener], destination: Destination) -> Option<&Listener> {
-    let remote = destination.remote();
-    let fits = |l: &&Listener| l.transport == destination.transport() && same_family(l.local, remote);
+/// The listener a destination belongs to: the very socket, else of its transport and family the one at the wanted
+/// address of ours, else the one that faces it.
+fn listener(listeners: &[Listener], destination: Destination, wanted: Option<IpAddr>) -> Option<&Listener> {
+    let remote = destination.remote().ip();
     let exact = match destination {
         Destination::Flow { flow, .. } => listeners.iter().find(|l| l.flow == flow),
         Destination::Connect { .. } => None,
     };
-    let near = |l: &&Listener| fits(l) && l.local.ip().is_loopback() == remote.ip().is_loopback();
-    exact.or_else(|| listeners.iter().find(near)).or_else(|| listeners.iter().find(fits))
+    let fits = || listeners.iter().filter(|l| l.transport == destination.transport());
+    let wanted = wanted.filter(|ip| ip.is_ipv4() == remote.is_ipv4());
+    exact.or_else(|| fits().find(|l| Some(l.local.ip()) == wanted)).or_else(|| facing(fits(), remote))
 }

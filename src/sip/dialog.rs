@@ -1,5 +1,7 @@
 //! Dialogs (RFC 3261 §12): who talks to whom, by which route, and where in the sequence both are.
 
+use std::net::IpAddr;
+
 use super::flow::Destination;
 use super::header::{Name, NameAddr};
 use super::request::{Body, Draft, OurContact, bare_uri};
@@ -37,6 +39,8 @@ pub struct Dialog {
     contact_user: String,
     /// Where requests go instead of where the URIs lead: the flow of a peer behind NAT.
     pub destination: Option<Destination>,
+    /// Our address that its first request went by.
+    pub leaves_from: Option<IpAddr>,
 }
 
 /// Why a message makes no dialog.
@@ -92,6 +96,7 @@ impl Dialog {
             is_caller: false,
             contact_user: contact_user.to_owned(),
             destination: None,
+            leaves_from: None,
         })
     }
 
@@ -112,6 +117,7 @@ impl Dialog {
             is_caller: true,
             contact_user: contact_user.to_owned(),
             destination: None,
+            leaves_from: draft.leaves_from,
         })
     }
 
@@ -158,6 +164,7 @@ impl Dialog {
             contact: has_contact.then(|| self.contact()),
             headers: Vec::new(),
             body,
+            leaves_from: self.leaves_from,
         }
     }
 

@@ -27,6 +27,7 @@ use super::transaction::timer::Timers;
 use super::{Message, Verdict};
 use crate::ids::{AccountName, SecretSource, TrunkName};
 use crate::limits::ua::{CONTACTS, REGISTRATIONS, SESSIONS, TARGETS, TRUNKS};
+use crate::network::Network;
 use crate::sdp::SessionDescription;
 use crate::time::Time;
 
@@ -37,6 +38,8 @@ pub struct Settings {
     pub domain: String,
     /// The sockets we have. Without one for a target's transport and address family the target is unreachable.
     pub listeners: Vec<Listener>,
+    /// Peers that are told a listener's own address though it has a public one.
+    pub local_networks: Vec<Network>,
     /// The value of User-Agent and Server.
     pub product: String,
     pub timers: Timers,
@@ -113,7 +116,8 @@ impl Bounds {
 impl Endpoint {
     pub fn new(settings: Settings, mut secrets: SecretSource) -> Self {
         let registrar = Registrar::new(&settings.domain, secrets.key(), settings.expires, &settings.digest);
-        let carrier = Carrier::new(settings.listeners.clone(), settings.product.clone(), settings.timers, secrets);
+        let mut carrier = Carrier::new(settings.listeners.clone(), settings.product.clone(), settings.timers, secrets);
+        carrier.set_local_networks(settings.local_networks.clone());
         Self {
             settings,
             carrier,
@@ -146,6 +150,7 @@ impl Endpoint {
     /// that of the start, for the accounts' secrets are bound to it.
     pub fn set_settings(&mut self, settings: Settings) {
         self.carrier.set_settings(settings.listeners.clone(), settings.product.clone(), settings.timers);
+        self.carrier.set_local_networks(settings.local_networks.clone());
         self.registrar.set_expires(settings.expires);
         self.registrar.set_digest(&settings.digest);
         self.settings = Settings { domain: core::mem::take(&mut self.settings.domain), ..settings };

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::event::SessionId;
+use crate::network::Network;
 
 /// What carries SIP messages (RFC 3261 §18, RFC 7118).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -91,13 +92,28 @@ pub struct Listener {
     pub local: SocketAddr,
     /// What Via and Contact say instead of `local`: the `public_address` of the configuration.
     pub public: Option<SocketAddr>,
+    /// What is reached from its address, as the machine's interfaces and its route to everywhere say; empty: not known.
+    pub networks: Vec<Network>,
 }
 
 impl Listener {
-    /// The address others are told to reach us at.
-    pub fn advertised(&self) -> SocketAddr {
-        self.public.unwrap_or(self.local)
+    pub fn new(flow: FlowId, transport: Transport, local: SocketAddr) -> Self {
+        Self { flow, transport, local, public: None, networks: Vec::new() }
     }
+
+    /// How well it faces a peer, greater is better: loopback loopback, then the longest network that the peer is in.
+    /// `None` for a peer of the other family.
+    fn faces(&self, peer: IpAddr) -> Option<(bool, Option<u8>)> {
+        let own = self.local.ip();
+        let longest = self.networks.iter().filter(|network| network.contains(peer)).map(Network::prefix_bits).max();
+        (own.is_ipv4() == peer.is_ipv4()).then_some((own.is_loopback() == peer.is_loopback(), longest))
+    }
+}
+
+/// The listener that faces a peer best; the first among equals, none where none is of its family.
+pub fn facing<'l>(listeners: impl IntoIterator<Item = &'l Listener>, peer: IpAddr) -> Option<&'l Listener> {
+    let ranked = listeners.into_iter().filter_map(|listener| Some((listener.faces(peer)?, listener)));
+    ranked.reduce(|best, next| if next.0 > best.0 { next } else { best }).map(|(_, listener)| listener)
 }
 
 /// Where a message came from.
@@ -166,11 +182,6 @@ pub fn host_port(address: SocketAddr) -> String {
     }
 }
 
-/// Whether both addresses are of one family, so that one socket can reach the other.
-pub const fn same_family(a: SocketAddr, b: SocketAddr) -> bool {
-    a.is_ipv4() == b.is_ipv4()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,6 +193,38 @@ mod tests {
             assert_eq!(Transport::from_token(transport.uri_token()), Some(transport));
         }
         assert_eq!(Transport::from_token("sctp"), None);
+    }
+
+    #[test]
+    fn a_peer_is_faced_by_its_network_else_by_the_route_to_everywhere_and_loopback_by_loopback() {
+        let listener = |flow, local: &str, networks: &[&str]| Listener {
+            networks: networks.iter().map(|text| text.parse().unwrap()).collect(),
+            ..Listener::new(FlowId(flow), Transport::Udp, local.parse().unwrap())
+        };
+        let listeners = [
+            listener(1, "127.0.0.1:5060", &["127.0.0.0/8"]),
+            listener(2, "172.17.0.1:5060", &["172.17.0.0/16"]),
+            listener(3, "192.168.1.10:5060", &["192.168.1.0/24", "0.0.0.0/0"]),
+            listener(4, "10.8.0.2:5060", &["10.8.0.0/24"]),
+            listener(5, "[2001:db8::1]:5060", &[]),
+        ];
+        let flow = |peer: &str| facing(&listeners, peer.parse().unwrap()).map(|listener| listener.flow.0);
+        for (peer, expected) in [
+            ("127.0.0.9", 1),
+            ("172.17.0.5", 2),
+            ("192.168.1.77", 3),
+            ("192.168.1.10", 3),
+            ("10.8.0.1", 4),
+            ("203.0.113.5", 3),
+            ("10.9.0.1", 3),
+            ("2001:db8:ffff::9", 5),
+        ] {
+            assert_eq!(flow(peer), Some(expected), "{peer}");
+        }
+        let unknown = [listener(1, "127.0.0.1:5060", &[]), listener(2, "192.0.2.1:5060", &[])];
+        assert_eq!(facing(&unknown, "203.0.113.5".parse().unwrap()).map(|l| l.flow.0), Some(2));
+        assert_eq!(facing(&unknown[..1], "203.0.113.5".parse().unwrap()).map(|l| l.flow.0), Some(1), "all there is");
+        assert_eq!(facing(&unknown, "2001:db8::1".parse().unwrap()), None);
     }
 
     #[test]

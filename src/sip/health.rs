@@ -71,6 +71,7 @@ impl Health {
             contact: Some(OurContact::default()),
             headers: vec![(Name::Accept.as_str().into(), "application/sdp".to_owned())],
             body: None,
+            leaves_from: None,
         };
         let owner = Owner::Health(self.trunk.clone());
         match carrier.request(now, owner, draft, self.settings.target.destination) {

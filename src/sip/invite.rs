@@ -1,7 +1,7 @@
 //! What the switch asks for when it calls out.
 
 pub use super::digest::Account as Credentials;
-use super::flow::Destination;
+use super::flow::{Destination, Source};
 use super::write::Quoted;
 use crate::sdp::SessionDescription;
 
@@ -32,12 +32,14 @@ pub struct Target {
     pub route: Vec<String>,
     /// Where to send, whatever the URIs say: the flow of a binding. `None`: as RFC 3263 finds it.
     pub destination: Option<Destination>,
+    /// Where a binding was made from, which shows by which address of ours it is reached.
+    pub registered: Option<Source>,
 }
 
 impl Target {
     /// A target found by its URI alone.
     pub fn uri(uri: impl Into<String>) -> Self {
-        Self { uri: uri.into(), route: Vec::new(), destination: None }
+        Self { uri: uri.into(), route: Vec::new(), destination: None, registered: None }
     }
 }
 

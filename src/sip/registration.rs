@@ -138,6 +138,7 @@ impl Registration {
             }),
             headers: vec![(Name::Expires.as_str().into(), expires.to_string())],
             body: None,
+            leaves_from: None,
         }
     }
 

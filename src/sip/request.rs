@@ -4,7 +4,7 @@
 //! and written anew for each hop that is tried.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 
@@ -33,6 +33,8 @@ pub struct Draft {
     /// Further headers in order.
     pub headers: Vec<(Cow<'static, str>, String)>,
     pub body: Option<Body>,
+    /// Our address that it leaves from, where the peer is known to reach us there. `None`: the one that faces the hop.
+    pub leaves_from: Option<IpAddr>,
 }
 
 /// Our Contact without its host, which depends on the socket.
@@ -150,6 +152,7 @@ mod tests {
             contact: Some(OurContact::user("q/8000")),
             headers: vec![("X-CTI-Call".into(), "7".into())],
             body: None,
+            leaves_from: None,
         };
         assert_eq!(draft.next_hop(), "sip:proxy.example;lr");
         draft.set_header(Name::Authorization, "Digest a".into());
@@ -177,6 +180,7 @@ mod tests {
             contact: None,
             headers: vec![],
             body: None,
+            leaves_from: None,
         };
         assert!(draft.write(Transport::Udp, "192.0.2.1:5060".parse().unwrap(), "b", "p").is_err());
     }

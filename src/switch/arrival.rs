@@ -5,7 +5,6 @@
 
 use core::time::Duration;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::cause::{Cause, Party, What};
@@ -302,9 +301,9 @@ impl Switch {
     ) -> Result<(), Turned> {
         let engine = self.ports.quietest();
         let (id, leg_id): (CallId, LegId) = (self.ids.next(self.now), self.ids.next(self.now));
-        let advertised_to: IpAddr = invitation.source.remote.ip();
+        let (ours, peer) = (invitation.source.local.ip(), invitation.source.remote.ip());
         let codecs = self.codecs(&from);
-        let media = self.lease_media(engine, invitation.source.local.ip(), advertised_to, &codecs);
+        let media = self.lease_media(engine, ours, Some(peer), &codecs);
         let media = media.ok_or(Turned::later("No Media Port", 5))?;
         let local = self.local_media(&media);
         let mut leg = self.new_leg(leg_id, Role::Caller, from.clone(), None, invitation.session, media);
@@ -347,7 +346,7 @@ impl Switch {
             call.headers = headers_of(&invitation.request);
         }
         self.add_leg(&mut call, leg);
-        self.open_media(&mut call, leg_id, Some(invitation.source.remote.ip()));
+        self.open_media(&mut call, leg_id, Some(peer));
         call.durable = emergency;
         if !emergency {
             self.accepting.insert(accepted, id);

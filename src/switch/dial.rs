@@ -11,6 +11,7 @@ use crate::number::Number;
 use crate::plan::model::Dialer;
 use crate::plan::trunk::{CallerId, HostName, Trunk};
 use crate::sip::Uri;
+use crate::sip::flow::{Listener, facing};
 use crate::sip::invite::{Credentials, Invite, Party as SipParty, Target};
 use crate::sip::uri::escape_user;
 
@@ -50,7 +51,10 @@ struct Ring {
     to: SipParty,
     headers: Vec<(String, String)>,
     credentials: Option<Credentials>,
-    peer: IpAddr,
+    /// Our address towards it: messages leave from there, and its media is received there.
+    ours: IpAddr,
+    /// Its own, where it is known before its name is looked up.
+    peer: Option<IpAddr>,
 }
 
 impl Switch {
@@ -130,8 +134,7 @@ impl Switch {
         };
         ring.headers.extend(headers);
         let codecs = self.codecs(&address);
-        let listener = self.listener_for(ring.peer).ok_or(NotDialled { what: What::Unreachable, status: 480 })?;
-        let media = self.lease_media(call.engine, listener, ring.peer, &codecs);
+        let media = self.lease_media(call.engine, ring.ours, ring.peer, &codecs);
         let mut media = media.ok_or(NotDialled { what: What::Congestion, status: 503 })?;
         let local = self.local_media(&media);
         let offer = media.sdp.make_offer(local);
@@ -157,17 +160,21 @@ impl Switch {
         call.trunks.extend(address.trunk.clone());
         let leg = self.new_leg(id, role, address, agent, session, media);
         self.add_leg(call, leg);
-        self.open_media(call, id, Some(ring.peer));
+        self.open_media(call, id, ring.peer);
         self.count_agent_legs(call, id);
         Ok(id)
     }
 
     fn ring_account(&mut self, call: &Call, account: &AccountName) -> Result<(Ring, Address), NotDialled> {
         let targets = self.endpoint.registrar().targets(account.as_str());
-        let ours = || self.listeners.first().map(|listener| listener.local.ip());
-        // A contact that is a host name may turn out of either family; media is received where we listen first.
-        let peer = targets.iter().find_map(address_of).or_else(|| targets.first().and_then(|_| ours()));
-        let peer = peer.ok_or(NotDialled { what: What::Unreachable, status: 480 })?;
+        // One offer goes to all phones of an account, so that one that is reached from another address of ours than the
+        // first is told the first's: it can be called, but may hear nothing.
+        let first = targets.first().ok_or(NotDialled { what: What::Unreachable, status: 480 })?;
+        let peer = address_of(first);
+        let bound_at = first.registered.map(|source| source.local.ip());
+        let same_family = |ours: &IpAddr| peer.is_none_or(|peer| peer.is_ipv4() == ours.is_ipv4());
+        let ours = bound_at.filter(same_family).or_else(|| self.address_towards(peer));
+        let ours = ours.ok_or(NotDialled { what: What::Unreachable, status: 480 })?;
         let domain = &self.edition.plan.domain;
         let ring = Ring {
             from: SipParty::new(caller_display(call), format!("sip:{}@{domain}", caller_user(call))),
@@ -175,6 +182,7 @@ impl Switch {
             targets,
             headers: Vec::new(),
             credentials: None,
+            ours,
             peer,
         };
         let address = Address { number: account.to_string(), account: Some(account.clone()), ..Address::default() };
@@ -234,9 +242,10 @@ impl Switch {
         }
         let transport = trunk.transport.word();
         let peer = match &host.name {
-            HostName::Address(ip) => *ip,
-            HostName::Name(_) => self.listeners.first().map_or(IpAddr::from([127, 0, 0, 1]), |l| l.local.ip()),
+            HostName::Address(ip) => Some(*ip),
+            HostName::Name(name) => (&**name == "localhost").then_some(IpAddr::from([127, 0, 0, 1])),
         };
+        let ours = self.address_towards(peer).ok_or(NotDialled { what: What::Unreachable, status: 503 })?;
         Ok(Ring {
             targets: vec![Target::uri(format!("sip:{user}@{place};transport={transport}"))],
             from: SipParty::new(display, format!("sip:{from_user}@{domain}")),
@@ -246,21 +255,31 @@ impl Switch {
                 user: credentials.user.to_string(),
                 password: credentials.password.reveal().to_owned(),
             }),
+            ours,
             peer,
         })
     }
 
-    /// Our own address that faces a peer: of its family, and loopback towards loopback. Its media is received there.
-    fn listener_for(&self, peer: IpAddr) -> Option<IpAddr> {
-        let ours = || self.listeners.iter().map(|l| l.local.ip()).filter(|ip| ip.is_ipv4() == peer.is_ipv4());
-        ours().find(|ip| ip.is_loopback() == peer.is_loopback()).or_else(|| ours().next())
+    /// Our address that faces a peer; for one known by name alone, that which faces the outside.
+    fn address_towards(&self, peer: Option<IpAddr>) -> Option<IpAddr> {
+        let ours = || self.listeners.iter();
+        let listener = match peer {
+            Some(peer) => facing(ours(), peer),
+            None => {
+                let is_outward = |l: &&Listener| l.networks.iter().any(|network| network.prefix_bits() == 0);
+                let beyond_loopback = || ours().find(|l| !l.local.ip().is_loopback());
+                ours().find(is_outward).or_else(beyond_loopback).or_else(|| ours().next())
+            }
+        };
+        listener.map(|listener| listener.local.ip())
     }
 }
 
-/// Where a target is: where its registration came from, else the address in its URI.
+/// Where a target is: at the far end of its flow, else at the address in its URI, else where it registered from.
 fn address_of(target: &Target) -> Option<IpAddr> {
-    let bound = target.destination.map(|destination| destination.remote().ip());
-    bound.or_else(|| Uri::parse(&target.uri).ok().and_then(|uri| uri.host().ip()))
+    let flow = target.destination.map(|destination| destination.remote().ip());
+    let written = || Uri::parse(&target.uri).ok().and_then(|uri| uri.host().ip());
+    flow.or_else(written).or_else(|| target.registered.map(|source| source.remote.ip()))
 }
 
 /// The user part we show for the caller, as it stands in a URI: what a caller says of itself may hold anything.

@@ -409,6 +409,7 @@ fn endpoint_settings(edition: &Edition, listeners: &[Listener]) -> endpoint::Set
     endpoint::Settings {
         domain: edition.plan.domain.to_string(),
         listeners: listeners.to_vec(),
+        local_networks: edition.plan.local_networks.clone(),
         product: concat!("Strowger/", env!("CARGO_PKG_VERSION")).to_owned(),
         timers: crate::sip::transaction::timer::Timers::default(),
         expires: Expires {

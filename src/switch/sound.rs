@@ -30,18 +30,23 @@ impl Switch {
         wanted.clone()
     }
 
-    /// A port pair of this engine on the address that faces `listener`, advertised for `peer`.
+    /// A port pair of this engine on `ours`, our address towards `peer`, and advertised for it. A peer whose address is
+    /// not known yet is told what an outsider is.
     pub(super) fn lease_media(
         &mut self,
         engine: EngineId,
-        listener: IpAddr,
-        peer: IpAddr,
+        ours: IpAddr,
+        peer: Option<IpAddr>,
         codecs: &[Codec],
     ) -> Option<LegMedia> {
         let port = self.ports.lease(self.now, engine)?;
         let plan = &self.edition.plan;
-        let bind = plan.media.address.filter(|ip| ip.is_ipv4() == peer.is_ipv4()).unwrap_or(listener);
-        let advertised = plan.public_address_for(peer).unwrap_or(bind);
+        let bind = plan.media.address.filter(|ip| ip.is_ipv4() == ours.is_ipv4()).unwrap_or(ours);
+        let public = match peer {
+            Some(peer) => plan.public_address_for(peer),
+            None => plan.public_address_like(ours).filter(|_| !ours.is_loopback()),
+        };
+        let advertised = public.unwrap_or(bind);
         let name = self.next_port();
         Some(LegMedia {
             port: name,

@@ -51,7 +51,7 @@ impl House {
             profile.skills =
                 ["sales", "billing", "laptop", "en", "zh"].map(|skill| (SkillName::new(skill), level)).into();
         }
-        let listener = Listener { flow: FlowId(1), transport: Transport::Udp, local: SWITCH, public: None };
+        let listener = Listener::new(FlowId(1), Transport::Udp, SWITCH);
         let bindings = (1..=3).map(|nth| (AccountName::new(format!("100{nth}")), binding(nth))).collect();
         let switch = Switch::new(Boot {
             now: START,

@@ -40,7 +40,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The switch's sockets: UDP and TCP, IPv4 and IPv6.
 pub(super) fn listeners() -> Vec<Listener> {
     let v6 = std::net::SocketAddr::new(std::net::Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 1, 1).into(), SWITCH.port());
-    let of = |flow, transport, local| Listener { flow: FlowId(flow), transport, local, public: None };
+    let of = |flow, transport, local| Listener::new(FlowId(flow), transport, local);
     vec![
         of(1, Transport::Udp, SWITCH),
         of(2, Transport::Tcp, SWITCH),

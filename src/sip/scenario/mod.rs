@@ -324,10 +324,11 @@ fn stream(to: (usize, FlowId, SocketAddr), from: (usize, FlowId, SocketAddr)) ->
 impl Agent {
     fn new(number: u8) -> Self {
         let address = SocketAddr::from(([127, 0, 0, number], 5060));
-        let listener = |flow, transport| Listener { flow: FlowId(flow), transport, local: address, public: None };
+        let listener = |flow, transport| Listener::new(FlowId(flow), transport, address);
         let settings = Settings {
             domain: "example.com".into(),
             listeners: vec![listener(1, Transport::Udp), listener(2, Transport::Tcp)],
+            local_networks: Vec::new(),
             product: "Strowger".into(),
             timers: Timers::default(),
             expires: Expires::default(),

@@ -67,7 +67,10 @@ fn a_phone_registers_with_digest_and_expires() {
     let contact = ok.contacts().next().unwrap().unwrap();
     assert_eq!(contact.expires(), Some(120));
     assert_eq!(world.expect(0, bound).contact, "sip:phone@127.0.0.99");
-    assert_eq!(world.agents[0].endpoint.registrar().targets("1001"), [Target::uri("sip:phone@127.0.0.99")]);
+    let target = world.agents[0].endpoint.registrar().targets("1001").remove(0);
+    let registered = target.registered.expect("a binding knows where it was made from");
+    assert_eq!(registered.local.to_string(), "127.0.0.1:5060");
+    assert_eq!(Target { registered: None, ..target }, Target::uri("sip:phone@127.0.0.99"));
     world.run(Duration::from_secs(121));
     assert_eq!(world.expect(0, unbound), ("sip:phone@127.0.0.99".into(), Unbound::Expired));
     assert!(!world.agents[0].endpoint.registrar().is_bound("1001"));

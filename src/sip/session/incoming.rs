@@ -39,6 +39,7 @@ impl Incoming {
     ) -> Result<Self, NoDialog> {
         let user = invite.uri().ok().and_then(|uri| uri.user_text().map(|user| user.into_owned()));
         let mut dialog = Dialog::from_request(invite, local_tag, &user.unwrap_or_default())?;
+        dialog.leaves_from = Some(source.local.ip());
         if dialog.is_adjacent() && is_behind_nat(invite, source) {
             dialog.destination = Some(source.back());
         }

@@ -83,6 +83,7 @@ impl Outgoing {
                 contact: Some(OurContact::user(&invite.contact_user)),
                 headers: outgoing_headers(invite),
                 body: Some(Body::sdp(&invite.offer)),
+                leaves_from: target.registered.map(|source| source.local.ip()),
             };
             let sent = context.carrier.request(context.now, Owner::Session(session), draft.clone(), target.destination);
             match sent {

@@ -1,5 +1,6 @@
 //! The switch between a scripted foreign side: who says what on the wire is written out, nobody is simulated.
 
+mod addresses;
 mod descriptions;
 mod desks;
 mod ends;
@@ -139,7 +140,7 @@ impl House {
             epoch: Epoch::from_u128(1),
             edition: edition(plan),
             roster: roster(),
-            listeners: vec![Listener { flow: FlowId(1), transport: Transport::Udp, local, public: None }],
+            listeners: vec![Listener::new(FlowId(1), Transport::Udp, local)],
             last: Seq(0),
             closing: Vec::new(),
             bindings: vec![bound("1001", LI, now), bound("1002", WANG, now)],
