@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::check::Checks;
 use super::model::{Dialer, InboundNumber, OutboundRoute};
 use super::pattern::Pattern;
-use super::trunk::Peer;
+use super::trunk::{CallerId, Peer};
 use crate::ids::TrunkName;
 use crate::limits;
 
@@ -143,6 +143,7 @@ fn check_outbound(checks: &mut Checks<'_>) {
     for (at, route) in plan.outbound.iter().enumerate() {
         let path = format!("outbound[{at}]");
         check_trunks_out(checks, &format!("{path}.trunks"), &route.trunks, "outbound.unknown-trunk");
+        check_extension_shown(checks, &path, route);
         if checks.places.exceeds(&format!("{path}.prefix"), route.prefix.len()) {
             continue;
         }
@@ -155,6 +156,20 @@ fn check_outbound(checks: &mut Checks<'_>) {
                 checks.error("outbound.overlap", &place, reason, "Remove one, or part them by `who`.");
             }
         }
+    }
+}
+
+/// Phones of ours that dial out are known by their extension alone, which nobody outside can call back.
+fn check_extension_shown(checks: &mut Checks<'_>, path: &str, route: &OutboundRoute) {
+    let plan = checks.plan;
+    if route.who.iter().all(|who| *who == Dialer::Dialplan) {
+        return;
+    }
+    let mut trunks = route.trunks.iter().filter_map(|name| plan.trunks.get(name));
+    if let Some(trunk) = trunks.find(|trunk| *route.caller_id.as_ref().unwrap_or(&trunk.caller_id) == CallerId::Pass) {
+        let reason = format!("Who dials out by trunk `{}` shows an extension as its number.", trunk.name);
+        let mend = format!("Add caller_id = \"YOUR NUMBER\" to [trunk.{}]; emergency calls show it too.", trunk.name);
+        checks.warning("outbound.extension-shown", path, reason, mend);
     }
 }
 

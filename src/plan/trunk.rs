@@ -102,7 +102,8 @@ pub enum Transport {
 /// What a called party sees of who calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum CallerId {
-    /// The number of who calls: an agent's own where it has one, the customer's on a call passed on.
+    /// The number of who calls, as the trunk writes numbers: the customer's on a call passed on. Of a phone of ours the
+    /// extension, which `check` warns of.
     #[default]
     Pass,
     /// Nothing (RFC 3323 `Privacy: id`).

@@ -171,34 +171,34 @@ impl Switch {
             return Err(Turned::later("Too Many Calls A Second", 1));
         }
         if let Who::Trunk(name) = who {
-            self.admit_by_trunk(name)?;
+            self.admit_by_trunk(name, 0)?;
         }
         let per_second = self.edition.plan.limits.calls_per_second;
         self.rates.all.takes(now, per_second);
         Ok(())
     }
 
-    fn admit_by_trunk(&mut self, name: &TrunkName) -> Result<(), Turned> {
+    fn admit_by_trunk(&mut self, name: &TrunkName, own: usize) -> Result<(), Turned> {
         let Some(trunk) = self.edition.plan.trunks.get(name) else {
             return Err(Turned::away(403, "Forbidden"));
         };
         let (most, per_second) = (trunk.max_calls, trunk.max_calls_per_second);
-        if self.calls_on_trunk(name) >= most {
+        if self.legs_on_trunk(name) + own >= usize::try_from(most).unwrap_or(usize::MAX) {
             return Err(Turned::later("Trunk Full", 10));
         }
         let rate = self.rates.trunks.entry(name.clone()).or_default();
         if rate.takes(self.now, per_second) { Ok(()) } else { Err(Turned::later("Too Many Calls A Second", 1)) }
     }
 
-    /// Whether this trunk may take one call more, out or in; counts it against the rate where it may.
-    pub(super) fn may_use_trunk(&mut self, name: &TrunkName) -> bool {
-        self.admit_by_trunk(name).is_ok()
+    /// Whether this trunk may take one leg more, out or in; counts it against the rate where it may. `own` legs of the
+    /// call being worked on are on it already.
+    pub(super) fn may_use_trunk(&mut self, name: &TrunkName, own: usize) -> bool {
+        self.admit_by_trunk(name, own).is_ok()
     }
 
-    pub(super) fn calls_on_trunk(&self, name: &TrunkName) -> u32 {
-        let on =
-            self.calls.values().map(|call| call.trunks.iter().filter(|trunk| *trunk == name).count()).sum::<usize>();
-        u32::try_from(on).unwrap_or(u32::MAX)
+    /// Live legs on a trunk, those of the call being worked on left out.
+    pub(super) fn legs_on_trunk(&self, name: &TrunkName) -> usize {
+        self.calls.values().map(|call| call.legs_on(name)).sum()
     }
 
     /// Where a called number leads, whom it names, and whether it is an emergency.
@@ -275,6 +275,8 @@ impl Switch {
                 let trusts = self.edition.plan.trunks.get(trunk).is_some_and(|trunk| trunk.trust_identity);
                 let asserted = if trusts { request.address(Name::PAssertedIdentity).ok() } else { None };
                 let party = asserted.or_else(|| request.from().ok());
+                // What the network knows and the caller withholds is nobody's to see here, nor to be passed on.
+                let party = party.filter(|_| !wants_privacy(request));
                 let user =
                     party.as_ref().and_then(|p| p.uri().user_text()).map(|user| printable(&user)).unwrap_or_default();
                 let withheld = user.eq_ignore_ascii_case("anonymous") || user.is_empty();
@@ -336,11 +338,9 @@ impl Switch {
         );
         self.counts.accepted += 1;
         let room = self.next_room();
-        let trunks = from.trunk.iter().cloned().collect();
         let mut call =
             Call::without_legs(id, self.edition.clone(), direction, from, to, engine, room, language, self.now);
         call.caller = leg_id;
-        call.trunks = trunks;
         call.max_forwards = invitation.max_forwards;
         if matches!(goal, Goal::Dialplan { .. }) {
             call.headers = headers_of(&invitation.request);
@@ -426,6 +426,13 @@ fn headers_of(request: &Message) -> BTreeMap<Arc<str>, Arc<str>> {
 
 const fn not_found() -> Turned {
     Turned::away(404, "Not Found")
+}
+
+/// Whether the caller asks that its identity be withheld: `id` (RFC 3325 §9.3), `user` (RFC 3323 §4.2).
+fn wants_privacy(request: &Message) -> bool {
+    let values = request.all(Name::Privacy).filter_map(|header| header.text());
+    let mut wishes = values.flat_map(|value| value.split([';', ','])).map(str::trim);
+    wishes.any(|wish| ["id", "user"].iter().any(|private| wish.eq_ignore_ascii_case(private)))
 }
 
 /// What a caller says of itself, fit to be shown and sent on.

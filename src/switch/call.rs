@@ -34,8 +34,6 @@ pub struct Call {
     pub legs: BTreeMap<LegId, Box<Leg>>,
     pub engine: EngineId,
     pub room: RoomId,
-    /// The trunks whose limits it counts against.
-    pub trunks: Vec<TrunkName>,
     /// `call.accepted` is on disk: the caller's 200 OK may go.
     pub durable: bool,
     pub stage: Stage,
@@ -168,7 +166,6 @@ impl Call {
             legs: BTreeMap::new(),
             engine,
             room,
-            trunks: Vec::new(),
             durable: false,
             stage: Stage::Ringing,
             ivr: None,
@@ -203,6 +200,11 @@ impl Call {
 
     pub fn leg_mut(&mut self, leg: LegId) -> Option<&mut Leg> {
         self.legs.get_mut(&leg).map(|leg| &mut **leg)
+    }
+
+    /// How many of its live legs are on a trunk.
+    pub fn legs_on(&self, trunk: &TrunkName) -> usize {
+        self.legs.values().filter(|leg| leg.is_live() && leg.address.trunk.as_ref() == Some(trunk)).count()
     }
 
     /// The caller's leg, while it lives.

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 
 use crate::call::leg::Leg;
 use crate::cause::{Cause, Party, What};
-use crate::event::{Address, Fact, Role};
+use crate::event::{Address, Direction, Fact, Role};
 use crate::ids::{AccountName, AgentName, LegId};
-use crate::number::Number;
+use crate::number::{Home, Number, NumberFormat};
 use crate::plan::model::Dialer;
 use crate::plan::trunk::{CallerId, HostName, Trunk};
 use crate::sip::Uri;
@@ -18,6 +18,9 @@ use crate::sip::uri::escape_user;
 use super::Switch;
 use super::call::{AfterDial, Call, Hunt, Stage};
 use super::timer::Timer;
+
+/// The name of who withholds its own (RFC 3323 §4.1.1.3).
+const ANONYMOUS: &str = "Anonymous";
 
 /// Whom to ring.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,12 +87,11 @@ impl Switch {
     /// A trunk could not take the call: the next one is rung in its place. False where none is left.
     pub(super) fn hunt_on(&mut self, call: &mut Call, failed: LegId) -> bool {
         let Stage::Dialling { callee, then } = call.stage.clone() else { return false };
-        let Some(trunk) = call.leg(failed).and_then(|leg| leg.address.trunk.clone()) else { return false };
-        if callee != failed || call.hunt.as_ref().is_none_or(|hunt| hunt.until <= self.now) {
+        if call.leg(failed).is_none_or(|leg| leg.address.trunk.is_none()) {
             return false;
         }
-        if let Some(at) = call.trunks.iter().rposition(|counted| *counted == trunk) {
-            call.trunks.remove(at);
+        if callee != failed || call.hunt.as_ref().is_none_or(|hunt| hunt.until <= self.now) {
+            return false;
         }
         self.dial_next_way(call, then).is_ok()
     }
@@ -157,7 +159,6 @@ impl Switch {
         };
         let id: LegId = self.ids.next(self.now);
         let role = if agent.is_some() { Role::Agent } else { Role::Callee };
-        call.trunks.extend(address.trunk.clone());
         let leg = self.new_leg(id, role, address, agent, session, media);
         self.add_leg(call, leg);
         self.open_media(call, id, ring.peer);
@@ -206,7 +207,9 @@ impl Switch {
         }
         let tried = call.hunt.as_ref().map(|hunt| hunt.tried.as_slice()).unwrap_or_default();
         let left = || route.trunks.iter().filter(|trunk| !tried.contains(&trunk.name));
-        let usable = left().find(|trunk| !self.trunks_down.contains(&trunk.name) && self.may_use_trunk(&trunk.name));
+        let own = |trunk: &Trunk| call.legs_on(&trunk.name);
+        let usable =
+            left().find(|trunk| !self.trunks_down.contains(&trunk.name) && self.may_use_trunk(&trunk.name, own(trunk)));
         // An emergency goes over a full trunk too, and over one that seems to be down where no other is left.
         let up = || left().find(|trunk| !self.trunks_down.contains(&trunk.name));
         let usable = usable.or_else(|| if route.emergency { up().or_else(|| left().next()) } else { None });
@@ -231,15 +234,19 @@ impl Switch {
         let place = host.to_string();
         let domain = trunk.from_domain.as_deref().unwrap_or(&place);
         let user = number.written(&plan.home, trunk.number_format);
-        let own = caller_id.map(|id| escape_user(id).into_owned()).unwrap_or_else(|| caller_user(call));
-        let (from_user, display, mut headers) = match shown {
-            CallerId::Pass => (own, caller_display(call), Vec::new()),
-            CallerId::Number(number) => (number.written(&plan.home, trunk.number_format), String::new(), Vec::new()),
-            CallerId::Anonymous => ("anonymous".to_owned(), "Anonymous".to_owned(), vec![("Privacy", "id".to_owned())]),
+        let shown = match shown {
+            CallerId::Pass => passed_on(call, caller_id, &plan.home, trunk.number_format),
+            CallerId::Number(number) => Some((number.written(&plan.home, trunk.number_format), String::new())),
+            CallerId::Anonymous => None,
         };
-        if trunk.trust_identity && !matches!(shown, CallerId::Anonymous) {
-            headers.push(("P-Asserted-Identity", format!("<sip:{from_user}@{domain}>")));
-        }
+        // RFC 3323 §4.1.1.3, RFC 3325 §7: who is withheld is named nowhere.
+        let (header, (from_user, display)) = match shown {
+            None => (Some(("Privacy", "id".to_owned())), ("anonymous".to_owned(), ANONYMOUS.to_owned())),
+            Some((user, display)) => {
+                let asserted = || ("P-Asserted-Identity", format!("<sip:{user}@{domain}>"));
+                (trunk.trust_identity.then(asserted), (user, display))
+            }
+        };
         let transport = trunk.transport.word();
         let peer = match &host.name {
             HostName::Address(ip) => Some(*ip),
@@ -250,7 +257,7 @@ impl Switch {
             targets: vec![Target::uri(format!("sip:{user}@{place};transport={transport}"))],
             from: SipParty::new(display, format!("sip:{from_user}@{domain}")),
             to: SipParty::new("", format!("sip:{user}@{place}")),
-            headers: headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            headers: header.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
             credentials: trunk.credentials.as_ref().map(|credentials| Credentials {
                 user: credentials.user.to_string(),
                 password: credentials.password.reveal().to_owned(),
@@ -287,7 +294,22 @@ fn caller_user(call: &Call) -> String {
     if call.from.number.is_empty() { "anonymous".to_owned() } else { escape_user(&call.from.number).into_owned() }
 }
 
+/// What our phones show as the caller's name: of a customer the name in the record. On a call out the record is the
+/// called party's.
 fn caller_display(call: &Call) -> String {
-    let card = &call.card.name;
-    if card.is_empty() { call.from.name.clone() } else { card.clone() }
+    let card = Some(&call.card.name).filter(|name| call.direction == Direction::Inbound && !name.is_empty());
+    match card.unwrap_or(&call.from.name).as_str() {
+        "" if call.from.number.is_empty() => ANONYMOUS.to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+/// User part and name that a trunk is told of who calls; `None` where the caller withholds its number. The record's name
+/// stays in the house. `own`: the number that the dialplan chose.
+fn passed_on(call: &Call, own: Option<&str>, home: &Home, format: NumberFormat) -> Option<(String, String)> {
+    let number = own.or(Some(call.from.number.as_str()).filter(|number| !number.is_empty()))?;
+    // An extension is no number, whatever it looks like.
+    let is_number = own.is_some() || call.from.account.is_none();
+    let written = Number::normalise(number, home).ok().filter(|_| is_number).map(|number| number.written(home, format));
+    Some((written.unwrap_or_else(|| escape_user(number).into_owned()), call.from.name.clone()))
 }

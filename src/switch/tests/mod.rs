@@ -6,6 +6,7 @@ mod desks;
 mod ends;
 mod media;
 mod outward;
+mod shown;
 mod transfers;
 
 use core::time::Duration;

@@ -92,8 +92,8 @@ fn a_call_out_goes_over_the_next_trunk_where_one_cannot_take_it() {
         house.reply(ALPHA, &first, status, "");
         let second = house.request(BETA, Method::Invite).expect("the next trunk is dialled");
         assert!(dialled(&second).contains("127.0.3.2"), "{}", dialled(&second));
-        assert_eq!(house.switch.calls_on_trunk(&"alpha".into()), 0, "the first trunk carries it no more");
-        assert_eq!(house.switch.calls_on_trunk(&"beta".into()), 1);
+        assert_eq!(house.switch.legs_on_trunk(&"alpha".into()), 0, "the first trunk carries it no more");
+        assert_eq!(house.switch.legs_on_trunk(&"beta".into()), 1);
         house.reply(BETA, &second, 200, "");
         assert_eq!(house.final_response(LI).and_then(|response| response.status()), Some(200));
         let added = house.count(|fact| matches!(fact, Fact::LegAdded { .. }));
@@ -195,5 +195,5 @@ fn a_call_that_the_house_refuses_takes_nothing_from_its_trunk() {
             house.invite(ALPHA, &format!("c{n}"), "13800138000", "95539");
         }
     }
-    assert!(slow.switch.may_use_trunk(&"alpha".into()), "one of its two calls a second is left");
+    assert!(slow.switch.may_use_trunk(&"alpha".into(), 0), "one of its two calls a second is left");
 }
