@@ -49,7 +49,10 @@ pub fn run(args: &Args, options: &Serve) -> anyhow::Result<ExitCode> {
         }
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(&args.config, edition, reloader))?;
+    let served = runtime.block_on(serve(&args.config, edition, reloader));
+    // Not waiting for what a stop at once left running.
+    runtime.shutdown_background();
+    served?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -159,8 +162,31 @@ async fn stop_when_told(mut running: Running, doors: Doors) -> anyhow::Result<()
         }
         running.drain(at_once);
     }
-    doors.close().await;
-    running.stop().await
+    let orderly = async {
+        doors.close().await;
+        running.stop().await
+    };
+    let told = async {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+    };
+    unless(orderly, told).await
+}
+
+/// An orderly stop, unless somebody wants it at once: the store is made to be left at any moment.
+async fn unless(
+    orderly: impl Future<Output = anyhow::Result<()>>,
+    told: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    tokio::select! {
+        stopped = orderly => stopped,
+        () = told => {
+            tracing::warn!("stopping at once");
+            Ok(())
+        }
+    }
 }
 
 /// Colours of standard error.
@@ -175,4 +201,19 @@ fn start_log(options: &Serve) -> anyhow::Result<log::Flush> {
         LogFormat::Json => log::Format::Json,
     };
     Ok(log::start(format, &options.log_filter)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stop_that_takes_long_ends_at_the_next_signal() {
+        assert!(unless(pending(), ready(())).await.is_ok());
+        assert!(unless(ready(Ok(())), pending()).await.is_ok());
+        let failed = ready(Err(anyhow::anyhow!("the ledger cannot be closed")));
+        assert!(unless(failed, pending()).await.is_err(), "what fails is told");
+    }
 }

@@ -21,11 +21,14 @@ use crate::media::{MediaEvent, RecordingWrite};
 /// Where the threads say what happened.
 pub type EventSink = Arc<dyn Fn(MediaEvent) + Send + Sync>;
 
-/// The running recorder. Dropping it completes every open file.
+/// The running recorder. Dropping it completes every open file, where the disk does so within [`STOPS_WITHIN`].
 pub struct RecordingThread {
     queue: Option<Sender<Job>>,
     backlog: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
+    /// Closed by the thread's end.
+    ended: Receiver<()>,
+    stops_within: Duration,
 }
 
 /// An engine's way to the recorder: never waits.
@@ -54,8 +57,12 @@ impl RecordingThread {
         let backlog = Arc::new(AtomicUsize::new(0));
         let mut writer = Writer { files: BTreeMap::new(), lagging: false, sink };
         let counted = backlog.clone();
-        let thread = std::thread::Builder::new().name("recorder".into()).spawn(move || writer.run(&jobs, &counted))?;
-        Ok(Self { queue: Some(queue), backlog, thread: Some(thread) })
+        let (ends, ended) = mpsc::channel();
+        let thread = std::thread::Builder::new().name("recorder".into()).spawn(move || {
+            let _ends: Sender<()> = ends;
+            writer.run(&jobs, &counted);
+        })?;
+        Ok(Self { queue: Some(queue), backlog, thread: Some(thread), ended, stops_within: STOPS_WITHIN })
     }
 
     /// A way in, one for each engine.
@@ -68,6 +75,10 @@ impl RecordingThread {
 impl Drop for RecordingThread {
     fn drop(&mut self) {
         self.queue = None;
+        if self.ended.recv_timeout(self.stops_within) == Err(RecvTimeoutError::Timeout) {
+            tracing::error!("the disk does not take the last of the recordings: the next start repairs their files");
+            return;
+        }
         if let Some(thread) = self.thread.take() {
             // A panic in the recorder has been printed; there is nobody left to tell.
             let _ = thread.join();
@@ -258,6 +269,8 @@ pub fn repair_file(path: &Path) -> Result<Repair, WavError> {
 
 /// With batches of 200 ms, what a kill may cost stays below a second.
 const FLUSH_EVERY: Duration = Duration::from_millis(500);
+/// How long a stop waits for the disk.
+const STOPS_WITHIN: Duration = Duration::from_secs(10);
 const BUFFER_BYTES: usize = 16 * 1_024;
 const LAG_TO_TELL: Duration = Duration::from_secs(1);
 const LAG_CAUGHT_UP: Duration = Duration::from_millis(100);
@@ -283,6 +296,25 @@ mod tests {
 
     fn told(events: &Receiver<MediaEvent>) -> MediaEvent {
         events.recv_timeout(Duration::from_secs(10)).expect("the recorder says how each recording ended")
+    }
+
+    #[test]
+    fn a_stop_does_not_wait_for_ever_for_a_recorder_that_stands_still() {
+        let (reached, reaches) = mpsc::channel();
+        let (go_on, goes_on) = mpsc::channel::<()>();
+        let goes_on = std::sync::Mutex::new(goes_on);
+        let sink: EventSink = Arc::new(move |_| {
+            reached.send(()).unwrap();
+            // Until the test has ended.
+            let _ = goes_on.lock().unwrap().recv();
+        });
+        let mut recorder = RecordingThread::start(sink).unwrap();
+        recorder.stops_within = Duration::from_millis(50);
+        let path = std::path::PathBuf::from("/dev/null/no-folder/a.wav");
+        recorder.queue().unwrap().push(RecordingWrite::Begin { recording: id(1), path, channels: 1 });
+        reaches.recv_timeout(Duration::from_secs(10)).expect("the recorder is at work");
+        drop(recorder);
+        drop(go_on);
     }
 
     #[test]
