@@ -30,7 +30,7 @@ use crate::net::{self, Bound, Net, NetEvent, NetHandle};
 use crate::number::Number;
 use crate::observe::ladder::{Direction, Ladders, Trace};
 use crate::observe::metrics::{Engine, Metrics, Network, Readings};
-use crate::runtime::answers::Answers;
+use crate::runtime::answers::{Answers, StandIns};
 use crate::runtime::bus::{Bus, Observer};
 use crate::runtime::clock::SystemClock;
 use crate::runtime::fold::{EventFold, VoicemailRow};
@@ -129,10 +129,11 @@ pub struct NoHttp {
 }
 
 /// Starts a centre. Nothing is read from the network before everything else runs. `watching` are told of every event
-/// after the desktops and the operators are.
+/// after the desktops and the operators are; `stand_ins` answer for company systems.
 pub async fn start(
     edition: watch::Receiver<Arc<Edition>>,
     watching: Vec<Box<dyn Observer>>,
+    stand_ins: StandIns,
 ) -> anyhow::Result<Running> {
     let plan = edition.borrow().plan.clone();
     let first = edition.borrow().clone();
@@ -190,7 +191,7 @@ pub async fn start(
         message_bytes: usize::try_from(plan.limits.message_bytes)?,
     };
     let net = bound.start(net_sink(&switch, metrics.clone()), bounds)?;
-    let answers = Answers::new(store.view.clone(), clock, edition.clone())?;
+    let answers = Answers::new(store.view.clone(), clock, edition.clone(), stand_ins)?;
     let boot = Boot {
         now: clock.now(),
         epoch,

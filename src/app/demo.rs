@@ -1,7 +1,8 @@
 //! `strowger demo`: the sample centre, with simulated callers and agents placing real calls over loopback.
 //!
 //! It fills a store of its own on the first run, opens the doors, and lets callers come from the sample's carrier
-//! (127.20.0.x) and agents sit down at phones (127.20.1.x) until Ctrl-C or SIGTERM; once more ends it at once.
+//! (127.20.0.x) and agents sit down at phones (127.20.1.x) until Ctrl-C or SIGTERM; once more ends it at once. What the
+//! dialplans ask of company systems is answered on this machine, too.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -32,8 +33,10 @@ use crate::sim::agent::AgentHabits;
 use crate::sim::chance::Spread;
 use crate::store::LedgerError;
 use crate::switch::Edition;
+use crate::time::Time;
 
 use super::centre::{NoHttp, Running, start};
+use super::stand_in::Systems;
 use super::{REFUSED, edition, load, progress, sample, seats, serve};
 
 /// The sample centre's folder, looked for here and beside the binary.
@@ -58,7 +61,10 @@ pub fn run(_args: &Args, options: &Demo) -> anyhow::Result<ExitCode> {
     };
     let folder = config.parent().unwrap_or(Path::new(".")).to_owned();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(live(edition, &folder, options))?;
+    let lived = runtime.block_on(live(edition, &folder, options));
+    // Not waiting for what a stop at once left running.
+    runtime.shutdown_background();
+    lived?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -90,7 +96,9 @@ async fn live(edition: Edition, folder: &Path, options: &Demo) -> anyhow::Result
     let store = PathBuf::from(&*edition.plan.store.path);
     let plan = edition.plan.clone();
     let (_editions, edition) = watch::channel(Arc::new(edition));
-    let mut running = start(edition, Vec::new()).await.map_err(|error| explained(error, options, &store))?;
+    let cards = sample::cards(&sample::source(folder, sample::CUSTOMERS)?, &plan.home, Time::EPOCH)?;
+    let stand_ins = Systems::read(folder, &cards)?.open().await?;
+    let mut running = start(edition, Vec::new(), stand_ins).await.map_err(|error| explained(error, options, &store))?;
     if let Err(error) = sample::fill(&running, &plan, folder).await {
         running.drain(true);
         running.until_drained().await;
@@ -226,7 +234,7 @@ fn lines() -> Vec<Line> {
         line(AIRLINE, 5, &["1,,0", "2,,0", "1,,1", "2,,2,482913", "1,,0,1"], [60, 180]),
         line(BANK, 3, &["1,,0", "2,,0"], [60, 180]),
         line(LAPTOPS, 2, &["1,,,0", "2,,,1"], [45, 120]),
-        line(WEATHER, 1, &["1", "2"], [30, 40]),
+        line(WEATHER, 1, &["1,,1,1,,9", "2,,1,2,,9"], [60, 60]),
     ]
 }
 
@@ -253,6 +261,13 @@ const AIRLINE: &str = "95539";
 const BANK: &str = "95588";
 const LAPTOPS: &str = "4008100";
 const WEATHER: &str = "12121";
+
+/// What a visitor may key: of demo/customers.csv and demo/systems.toml.
+const ACCOUNT: &str = "1000000001";
+const PIN: &str = "1234";
+const CARD: &str = "4111111111111111";
+const BAG: &str = "0012345678";
+const SERIAL: &str = "20260001";
 
 fn hints(running: &Running) -> DemoHints {
     let user = |user: &str, password: &str, role, account: &str| DemoUser {
@@ -301,8 +316,10 @@ fn say_hello(page: SocketAddr, running: &Running, options: &Demo, store: &Path) 
                as agent       you / demo-agent    at phone 2001
   Your phone   register 2001@{DOMAIN}, password demo-2001, at {servers} (UDP or TCP)
                dial {AIRLINE} airline, {BANK} bank, {LAPTOPS} laptop support, {WEATHER} weather
+               bank account {ACCOUNT}, PIN {PIN}; card {CARD}; bag tag {BAG}; serial {SERIAL}
                signed in as `you`, choose Ready: the next caller rings at your phone
-  Simulated    {calls_per_minute} calls a minute, {agents} agents; all they do is real SIP and RTP on loopback
+  Simulated    {calls_per_minute} calls a minute, {agents} agents; all they do is real SIP and RTP on loopback;
+               bank, bags, warranty and weather answer from demo/systems.toml
   Kept in      {}
 
 Ctrl-C stops.
@@ -328,6 +345,17 @@ mod tests {
         let seats = sample_seats(Path::new(SAMPLE)).unwrap();
         let names: Vec<&str> = seats.iter().map(|seat| seat.agent.as_str()).collect();
         assert_eq!(names, ["1001", "1002", "1003", "1004", "1005", "1006", "you"], "six, as the command line says");
+    }
+
+    #[test]
+    fn what_a_visitor_is_told_to_key_is_known() {
+        let read = |name: &str| std::fs::read_to_string(Path::new(SAMPLE).join(name)).unwrap();
+        let customers = read(sample::CUSTOMERS);
+        assert!(customers.lines().any(|row| row.contains(ACCOUNT) && row.ends_with(&format!(",{PIN}"))));
+        let systems = read("systems.toml");
+        for key in [ACCOUNT, BAG, SERIAL] {
+            assert!(systems.contains(&format!("\n{key} = ")), "{key}");
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod sample;
 mod seats;
 mod serve;
 pub mod sim;
+mod stand_in;
 mod store;
 mod table;
 mod tables;

@@ -13,11 +13,12 @@ use crate::event::RecordKind;
 use crate::finding::{Finding, Severity, Source};
 use crate::http::centre::Centre;
 use crate::ids::IdSource;
-use crate::number::Number;
+use crate::number::{Home, Number};
 use crate::plan::Plan;
 use crate::store::customer_secret::seal;
 use crate::store::password;
 use crate::store::view::key;
+use crate::time::Time;
 
 use super::Rejected;
 use super::centre::Running;
@@ -38,16 +39,12 @@ pub async fn fill(running: &Running, plan: &Plan, folder: &Path) -> anyhow::Resu
     let (people, customers) = (source(folder, PEOPLE)?, source(folder, CUSTOMERS)?);
     let domain = plan.domain.to_string();
     let home = plan.home;
-    let mut ids = IdSource::from_seed(SEED);
     let now = running.house.now();
     let read = tokio::task::spawn_blocking(move || {
-        let normalise = |text: &str| Number::normalise(text, &home).ok().and_then(|number| Phone::of(&number));
-        let mut new_id = || ids.next(now);
-        let cards = customer_table::import_csv(&customers, &Directory::new(), &normalise, &mut new_id);
+        let cards = cards(&customers, &home, now)?;
         let staff = people_table::import_csv(&people, &domain);
-        refuse(&cards.findings, &customers)?;
         refuse(&staff.findings, &people)?;
-        let cards = cards.created.into_iter().map(with_hashed_secrets).collect::<anyhow::Result<Vec<_>>>()?;
+        let cards = cards.into_iter().map(with_hashed_secrets).collect::<anyhow::Result<Vec<_>>>()?;
         let staff = staff.people.into_iter().map(with_hash).collect::<anyhow::Result<Vec<_>>>()?;
         anyhow::Ok((cards, staff))
     });
@@ -62,6 +59,15 @@ pub async fn fill(running: &Running, plan: &Plan, folder: &Path) -> anyhow::Resu
     // Users last: where they are, everything is.
     try_join_all(staff.iter().map(|(_, user)| save(running, RecordKind::User, user))).await?;
     Ok(())
+}
+
+/// The customers of a table, named as of `now`; their secrets are clear.
+pub fn cards(table: &Source, home: &Home, now: Time) -> anyhow::Result<Vec<Customer>> {
+    let normalise = |text: &str| Number::normalise(text, home).ok().and_then(|number| Phone::of(&number));
+    let mut ids = IdSource::from_seed(SEED);
+    let cards = customer_table::import_csv(table, &Directory::new(), &normalise, &mut || ids.next(now));
+    refuse(&cards.findings, table)?;
+    Ok(cards.created)
 }
 
 pub fn source(folder: &Path, name: &str) -> anyhow::Result<Source> {

@@ -22,6 +22,7 @@ use crate::crm::User;
 use crate::finding::Finding;
 use crate::http::auth::first_admin::FirstAdmin;
 use crate::observe::log;
+use crate::runtime::answers::StandIns;
 use crate::runtime::switch_thread::SwitchHandle;
 use crate::store::view::key;
 use crate::switch::{Edition, Input};
@@ -63,7 +64,7 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let (editions, edition_now) = watch::channel(Arc::new(edition));
     let store_path = edition_now.borrow().plan.store.path.clone();
-    let running = start(edition_now, Vec::new()).await?;
+    let running = start(edition_now, Vec::new(), StandIns::new()).await?;
     for listener in &running.listeners {
         tracing::info!(%listener.transport, address = %listener.local, "taking SIP");
     }

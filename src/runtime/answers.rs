@@ -1,7 +1,10 @@
 //! Slow questions answered: the customer's record, company systems, credentials, host names.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use reqwest::Url;
 use tokio::sync::watch;
 
 use crate::crm::{self, Customer, Interaction};
@@ -26,6 +29,9 @@ use crate::time::Time;
 /// Contacts read for a card.
 const MOST_CONTACTS: usize = 200;
 
+/// Who answers in a company system's place, in plain HTTP: by the host of a dialplan's URL. It is given no token.
+pub type StandIns = BTreeMap<String, SocketAddr>;
+
 /// Answers the switch's questions on the asynchronous side.
 #[derive(Clone)]
 pub struct Answers {
@@ -34,6 +40,7 @@ pub struct Answers {
     /// Its time zone says when a month begins, its language what a card is written in.
     edition: watch::Receiver<Arc<Edition>>,
     http: reqwest::Client,
+    stand_ins: Arc<StandIns>,
     tries: Arc<Tries>,
 }
 
@@ -42,10 +49,13 @@ impl Answers {
         view: Arc<dyn View>,
         clock: SystemClock,
         edition: watch::Receiver<Arc<Edition>>,
+        stand_ins: StandIns,
     ) -> Result<Self, reqwest::Error> {
         // A redirect could lead a token to another host.
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
-        Ok(Self { view, clock, edition, http, tries: Arc::default() })
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+        // Stand-ins are on this machine, wherever its proxy is.
+        let http = if stand_ins.is_empty() { http } else { http.no_proxy() }.build()?;
+        Ok(Self { view, clock, edition, http, stand_ins: Arc::new(stand_ins), tries: Arc::default() })
     }
 
     /// Works on one question and hands the reply to the switch.
@@ -59,7 +69,11 @@ impl Answers {
     ) {
         let this = self.clone();
         runtime.spawn(async move {
+            let asked = asked(&query);
             let reply = this.reply(query, deadline).await;
+            if let Some(reason) = trouble(&reply) {
+                tracing::warn!(%asked, %reason, "a question was not answered");
+            }
             // Where the switch is behind, its own deadline answers.
             let _ = switch.input_kept(Input::Reply { request, reply });
         });
@@ -202,10 +216,13 @@ impl Answers {
             Method::Patch => reqwest::Method::PATCH,
             Method::Delete => reqwest::Method::DELETE,
         };
-        let mut request = self.http.request(method, &call.url);
+        let url = Url::parse(&call.url).map_err(|error| error.to_string())?;
+        let stand_in = url.host_str().and_then(|host| self.stand_ins.get(host));
+        let mut request = self.http.request(method, stand_in.map_or(url.clone(), |at| moved(&url, *at)));
         for (name, value) in &call.headers {
             let value = match value {
                 HeaderValue::Text(text) => text.clone(),
+                HeaderValue::Environment(_) if stand_in.is_some() => continue,
                 HeaderValue::Environment(variable) => {
                     std::env::var(&**variable).map_err(|_| format!("the environment has no {variable}"))?
                 }
@@ -215,7 +232,7 @@ impl Answers {
         if let Some(body) = &call.body {
             request = request.json(body);
         }
-        let response = request.send().await.map_err(|error| error.without_url().to_string())?;
+        let response = request.send().await.map_err(reason)?;
         let status = response.status().as_u16();
         let bytes = body_of(response).await?;
         let body = serde_json::from_slice(&bytes).unwrap_or(serde_json::Value::Null);
@@ -223,10 +240,55 @@ impl Answers {
     }
 }
 
+/// Who was asked, for the log: no path, no query and no number, which may be a caller's.
+fn asked(query: &Query) -> String {
+    match query {
+        Query::Customer { .. } | Query::Account { .. } => "the customers' records".to_owned(),
+        Query::Credential { .. } => "the customers' credentials".to_owned(),
+        Query::Http(call) => {
+            let host = Url::parse(&call.url).ok().and_then(|url| url.host_str().map(str::to_owned));
+            host.unwrap_or_else(|| "a company system".to_owned())
+        }
+        Query::Resolve(resolve) => format!("the resolver for {}", resolve.host),
+    }
+}
+
+/// Why an answer is of no use. That nothing is found there (4xx) is for the dialplan to say.
+fn trouble(reply: &Reply) -> Option<String> {
+    match reply {
+        Reply::Failed(reason) => Some(reason.clone()),
+        Reply::Http { status: status @ (401 | 403 | 500..), .. } => Some(format!("status {status}")),
+        _ => None,
+    }
+}
+
+/// The same path and query, asked of another in plain HTTP.
+fn moved(url: &Url, at: SocketAddr) -> Url {
+    let mut moved = url.clone();
+    let set = moved
+        .set_scheme("http")
+        .and_then(|()| moved.set_ip_host(at.ip()))
+        .and_then(|()| moved.set_port(Some(at.port())));
+    debug_assert!(set.is_ok(), "what has a host can have another");
+    moved
+}
+
+/// Why an exchange failed, down to its first cause; without the URL, whose query may hold what a caller keyed.
+fn reason(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(deeper) = cause {
+        text = format!("{text}: {deeper}");
+        cause = deeper.source();
+    }
+    text
+}
+
 /// The body of an answer, up to [`ANSWER_BYTES`].
 async fn body_of(mut response: reqwest::Response) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| error.without_url().to_string())? {
+    while let Some(chunk) = response.chunk().await.map_err(reason)? {
         if bytes.len() + chunk.len() > ANSWER_BYTES {
             return Err(format!("the answer is over {ANSWER_BYTES} bytes"));
         }

@@ -1,6 +1,6 @@
 //! The bench: a folder with a configuration, and the binary run in it.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -76,20 +76,34 @@ impl Centre {
 
     /// Runs a command line, its arguments apart by blanks, with a text on standard input.
     pub fn run_with(&self, line: &str, input: &str) -> Ran {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_strowger"))
-            .args(line.split_whitespace())
-            .current_dir(self.folder.path())
-            // A secret that configurations of the corpus name.
-            .env("MOBILE_PASSWORD", "a password")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // A command that asks for nothing has closed it already.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        Ran::from(child.wait_with_output().unwrap())
+        self.run_in("", line, input)
     }
+
+    /// The same in a folder below.
+    pub fn run_in(&self, folder: &str, line: &str, input: &str) -> Ran {
+        run_at(&self.path(folder), line, input)
+    }
+
+    /// A command line in the project's own folder.
+    pub fn in_the_project(line: &str) -> Ran {
+        run_at(Path::new(env!("CARGO_MANIFEST_DIR")), line, "")
+    }
+}
+
+fn run_at(folder: &Path, line: &str, input: &str) -> Ran {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_strowger"))
+        .args(line.split_whitespace())
+        .current_dir(folder)
+        // A secret that configurations of the corpus name.
+        .env("MOBILE_PASSWORD", "a password")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that asks for nothing has closed it already.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    Ran::from(child.wait_with_output().unwrap())
 }
 
 /// What a command said.
@@ -209,7 +223,7 @@ pub const DESK: &str = "languages = [\"en\"]\nstart = \"service\"\n\
     [state.service]\nqueue = \"service\"\nmax_wait_s = 1\ntimeout = \"bye\"\nfailed = \"bye\"\n\
     [state.bye]\nhangup = true\n";
 
-/// `strowger serve` as a process of its own.
+/// `strowger serve` or `strowger demo` as a process of its own.
 pub struct Served {
     child: Child,
     said: Arc<Mutex<String>>,
@@ -217,32 +231,44 @@ pub struct Served {
 
 impl Served {
     pub fn start(centre: &Centre) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_strowger"))
-            .args(["serve"])
-            .current_dir(centre.folder.path())
-            .env("NOTIFY_SOCKET", centre.path("notify"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_strowger"));
+        command.arg("serve").current_dir(centre.folder.path()).env("NOTIFY_SOCKET", centre.path("notify"));
+        Self::spawn(command, "taking HTTP")
+    }
+
+    /// The sample centre on the network's first address, its store in the folder's `data`.
+    pub fn demo(centre: &Centre, network: Network, options: &str) -> Self {
+        let here = network.address(1);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_strowger"));
+        command.args(["demo", "--http", &format!("{here}:8080"), "--sip", &format!("{here}:5060"), "--data"]);
+        command.arg(centre.path("data")).args(options.split_whitespace()).current_dir(env!("CARGO_MANIFEST_DIR"));
+        Self::spawn(command, "The sample centre is open")
+    }
+
+    fn spawn(mut command: Command, ready: &str) -> Self {
+        let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let said = Arc::new(Mutex::new(String::new()));
-        let (lines, kept) = (BufReader::new(child.stderr.take().unwrap()), said.clone());
-        std::thread::spawn(move || {
-            for line in lines.lines().map_while(Result::ok) {
-                kept.lock().unwrap().push_str(&(line + "\n"));
-            }
-        });
+        let streams: [Box<dyn Read + Send>; 2] =
+            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        for stream in streams {
+            let kept = said.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    kept.lock().unwrap().push_str(&(line + "\n"));
+                }
+            });
+        }
         let mut served = Self { child, said };
-        patiently("centre that takes HTTP", || {
+        patiently("centre that is open", || {
             let ended = served.child.try_wait().unwrap();
             assert!(ended.is_none(), "the centre does not start: {}", served.said());
-            served.said().contains("taking HTTP").then_some(())
+            served.said().contains(ready).then_some(())
         });
         served
     }
 
-    /// What it has written to standard error so far.
+    /// What it has said so far, on either stream.
     pub fn said(&self) -> String {
         self.said.lock().unwrap().clone()
     }

@@ -7,6 +7,7 @@ mod centre;
 mod backup;
 mod calls;
 mod check;
+mod demo;
 mod dialplans;
 mod load;
 mod people;

@@ -1,5 +1,6 @@
 //! The centre under test: a copy of `tests/data/centre` on a test's own addresses, with its people and its tones.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command as Program;
 use std::sync::{Arc, Mutex};
@@ -55,7 +56,8 @@ impl Centre {
         let runtime = runtime.expect("a runtime can be had");
         let heard = Arc::new(Mutex::new(Vec::new()));
         let listener: Box<dyn Observer> = Box::new(Listener(heard.clone()));
-        let running = runtime.block_on(centre::start(edition, vec![listener])).expect("the centre starts");
+        let running =
+            runtime.block_on(centre::start(edition, vec![listener], BTreeMap::new())).expect("the centre starts");
         Self { runtime, running: Some(running), heard, recordings, _edition: keep }
     }
 
