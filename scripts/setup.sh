@@ -24,7 +24,7 @@ as_root() {
   elif sudo -n true 2>/dev/null; then
     sudo "$@"
   else
-    die "this needs root, please run:  sudo $*"
+    die "this needs root, please run:  sudo$(printf ' %q' "$@")"
   fi
 }
 
@@ -59,10 +59,21 @@ want_rust() {
     die "Rust $wanted or later is wanted, this is $found, please run:  rustup update stable"
 }
 
+# Debian 12 ships Node 18, so NodeSource is named where Node is missing or too old.
+want_node() {
+  local wanted found source
+  wanted=$(sed -n 's/.*"node": ">=\(.*\)".*/\1/p' web/package.json)
+  source="curl -fsSL https://deb.nodesource.com/setup_${wanted%%.*}.x | sudo bash - && sudo apt-get install -y nodejs"
+  command -v node >/dev/null && command -v npm >/dev/null || die "Node with npm is missing, please run:  $source"
+  found=$(node --version)
+  [ "$(printf '%s\n%s\n' "$wanted" "${found#v}" | sort -V | head -1)" = "$wanted" ] ||
+    die "Node $wanted or later is wanted, this is ${found#v}, please run:  $source"
+}
+
 # The web side is built where it is there; its packages follow the lock file.
 want_web() {
   [ -f web/package.json ] || return 0
-  command -v npm >/dev/null || die "Node with npm is missing, please run:  apt-get install -y nodejs npm"
+  want_node
   if [ ! -d web/node_modules ] || [ web/package-lock.json -nt web/node_modules ]; then
     say "installing the web packages"
     (cd web && npm ci --no-audit --no-fund --loglevel=error)

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::config::args::{Args, Check};
+use crate::config::load::{beside, read_source};
 use crate::config::report;
 use crate::finding::{Finding, Severity, Source};
+use crate::limits::CONFIG_BYTES;
 
 use super::{REFUSED, edition, paint, say};
 
@@ -52,9 +54,11 @@ fn configs_of(args: &Args, paths: &[PathBuf]) -> Vec<PathBuf> {
     configs
 }
 
-/// The configuration that a file belongs to: itself, one beside it or above its folder, else that of `--config`.
+const NAME: &str = "strowger.toml";
+
+/// The configuration that a file belongs to: itself, one beside it or above its folder, that of `--config`, or where
+/// there is none, one in a folder next to its own.
 pub fn config_of(args: &Args, path: &Path) -> PathBuf {
-    const NAME: &str = "strowger.toml";
     if path.is_dir() {
         return path.join(NAME);
     }
@@ -62,8 +66,25 @@ pub fn config_of(args: &Args, path: &Path) -> PathBuf {
         return path.to_owned();
     }
     let above = [path.parent(), path.parent().and_then(Path::parent)];
-    let beside = above.into_iter().flatten().map(|folder| folder.join(NAME)).find(|config| config.is_file());
-    beside.unwrap_or_else(|| args.config.clone())
+    let near = above.into_iter().flatten().map(|folder| folder.join(NAME)).find(|config| config.is_file());
+    near.or_else(|| (!args.config.is_file()).then(|| neighbour(path)).flatten()).unwrap_or_else(|| args.config.clone())
+}
+
+/// The configuration in a folder next to the file's that names the file's folder as its dialplans: `demo/strowger.toml`
+/// for `dialplans/bank.toml`. None where there are several.
+fn neighbour(path: &Path) -> Option<PathBuf> {
+    let dialplans = path.canonicalize().ok()?.parent()?.to_owned();
+    let above = path.parent()?.parent()?;
+    let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+    let folders = std::fs::read_dir(above).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    let configs = folders.map(|folder| folder.join(NAME)).filter(|config| {
+        let named = read_source(config, CONFIG_BYTES).ok().and_then(|source| source.text.parse::<toml::Table>().ok());
+        let folder = named.as_ref().and_then(|table| table.get("dialplans")?.as_str());
+        folder.is_some_and(|folder| beside(config, folder).canonicalize().is_ok_and(|folder| folder == dialplans))
+    });
+    let configs: Vec<PathBuf> = configs.collect();
+    let [config] = <[PathBuf; 1]>::try_from(configs).ok()?;
+    Some(config.strip_prefix(".").map(Path::to_owned).unwrap_or(config))
 }
 
 /// Where single files were named, only what concerns them.

@@ -11,4 +11,6 @@ mod demo;
 mod dialplans;
 mod load;
 mod people;
+mod readme;
 mod serving;
+mod setup;
