@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cause::{Cause, Party, What};
 use crate::event::{Address, Direction, Event, Fact, IvrAnswer, MediaStats, OfferOutcome, QueueExit, Role, Seq};
-use crate::ids::{AgentName, CallId, CustomerId, DialplanName, LegId, QueueName, RecordingId};
+use crate::ids::{AgentName, CallId, CustomerId, DialplanName, LegId, QueueName, RecordingId, VoicemailId};
 use crate::limits::call as limits;
 use crate::time::Time;
 
@@ -46,6 +46,9 @@ pub struct CallRecord {
     pub answers: Vec<IvrAnswer>,
     pub offers: Vec<OfferRecord>,
     pub recordings: Vec<RecordingRecord>,
+    /// The message the caller left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voicemail: Option<VoicemailId>,
     /// Blind transfers in order: by which leg, where to.
     #[serde(default)]
     pub transfers: Vec<Transfer>,
@@ -415,6 +418,7 @@ fn opened(
         answers: Vec::new(),
         offers: Vec::new(),
         recordings: Vec::new(),
+        voicemail: None,
         transfers: Vec::new(),
         agent: None,
         disposition: String::new(),
@@ -507,6 +511,7 @@ fn apply_to(record: &mut CallRecord, at: Time, fact: &Fact) {
                 (offer.ended, offer.outcome) = (Some(at), Some(*outcome));
             }
         }
+        Fact::VoicemailLeft { voicemail, .. } => record.voicemail = Some(*voicemail),
         Fact::RecordingStarted { recording, file } => recording_started(record, at, *recording, file),
         Fact::RecordingMasked { recording, masked, .. } => {
             let Some(kept) = record.recording(*recording).filter(|kept| kept.runs()) else { return };

@@ -77,6 +77,10 @@ pub enum Outcome {
     SelfServed,
     /// They gave up waiting.
     Abandoned,
+    /// Nobody spoke with them; their message lies in a box.
+    LeftMessage,
+    /// In: it was cut off by something that failed.
+    Failed,
     /// Out: nobody answered, busy, refused.
     NotReached,
     /// One that a later version knows.

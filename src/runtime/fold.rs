@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 
 use crate::call::{CallRecord, Records};
+use crate::cause::What;
 use crate::crm::interaction::Outcome;
 use crate::crm::{Channel, Customer, Direction as Way, Interaction, Phone};
 use crate::event::{Direction, Event, Fact, RecordKind, Seq};
@@ -18,7 +19,7 @@ use crate::store::view::{every_row, key};
 use crate::store::{Fold, Row, RowChange, View, ViewError};
 
 /// Goes up with any change of a row's meaning; the view is then rebuilt at the next start.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// The fold of the whole centre.
 #[derive(Default)]
@@ -200,8 +201,7 @@ fn interaction_of(record: &CallRecord) -> Option<Interaction> {
         (Way::In, true) => Outcome::Answered,
         (Way::Out, _) if record.legs.iter().filter(|leg| leg.answered.is_some()).count() > 1 => Outcome::Answered,
         (Way::Out, _) => Outcome::NotReached,
-        (Way::In, false) if queued.is_some() => Outcome::Abandoned,
-        (Way::In, false) => Outcome::SelfServed,
+        (Way::In, false) => unspoken(record),
     };
     Some(Interaction {
         id: InteractionId::from_u128(record.call.as_u128()),
@@ -220,6 +220,19 @@ fn interaction_of(record: &CallRecord) -> Option<Interaction> {
         outcome,
         open: false,
     })
+}
+
+/// How a call in came out that no agent spoke in.
+fn unspoken(record: &CallRecord) -> Outcome {
+    if record.voicemail.is_some() {
+        return Outcome::LeftMessage;
+    }
+    match record.cause.map(|cause| cause.what) {
+        Some(What::Abandoned) => Outcome::Abandoned,
+        Some(What::Completed | What::Hangup | What::Transferred) if !record.queues.is_empty() => Outcome::Abandoned,
+        Some(What::Completed | What::Hangup | What::Transferred) => Outcome::SelfServed,
+        _ => Outcome::Failed,
+    }
 }
 
 fn rows_of_fact(event: &Event) -> Vec<RowChange> {
@@ -282,9 +295,9 @@ fn put(key: Vec<u8>, value: &impl Serialize) -> RowChange {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cause::{Cause, Party, What};
+    use crate::cause::{Cause, Party};
     use crate::event::{Address, EVENT_VERSION, Role};
-    use crate::ids::{Epoch, LegId};
+    use crate::ids::{Epoch, LegId, VoicemailId};
     use crate::limits::store::VIEW_PAGE_ROWS;
     use crate::store::memory::{MemoryLedger, MemoryView};
     use crate::store::view::catch_up;
@@ -332,6 +345,39 @@ mod tests {
         assert_eq!(read_call(&calls[0]).and_then(|record| record.ended), Some(Time::from_secs(1_000_003)));
         assert!(whole.range(OPEN, None, 10).unwrap().is_empty(), "no call is open any more");
         assert_eq!(whole.range(&key::of_number("+8613800138000"), None, 10).unwrap().len(), 1);
+    }
+
+    /// How the contact of a call with these facts came out.
+    fn outcome(facts: &[Fact]) -> Outcome {
+        let (view, fold) = (MemoryView::new(), EventFold::default());
+        view.reset(VERSION).unwrap();
+        for (seq, fact) in (1..).zip(facts.iter().cloned()) {
+            view.apply(Seq(seq), &fold.rows(&view, Seq(seq), &event(seq, fact))).unwrap();
+        }
+        let contact = view.get(&key::interaction(InteractionId::from_u128(CALL.as_u128()))).unwrap().unwrap();
+        serde_json::from_slice::<Interaction>(&contact).unwrap().outcome
+    }
+
+    #[test]
+    fn a_contact_says_how_it_came_out() {
+        let ended = |what, by| Fact::CallEnded { cause: Cause::new(what, by) };
+        let queued = Fact::QueueEntered { queue: "gold".into(), priority: 5, tier: "gold".into(), position: 1 };
+        let message = Fact::VoicemailLeft {
+            voicemail: VoicemailId::from_u128(3),
+            r#box: "gold".into(),
+            from: Address::default(),
+            file: "a.wav".into(),
+            seconds: 4.0,
+        };
+        let hangup = ended(What::Hangup, Party::Caller);
+        assert_eq!(outcome(&[accepted(), hangup.clone()]), Outcome::SelfServed);
+        assert_eq!(outcome(&[accepted(), queued.clone(), hangup.clone()]), Outcome::Abandoned);
+        assert_eq!(outcome(&[accepted(), queued.clone(), message.clone(), hangup.clone()]), Outcome::LeftMessage);
+        // A caller who hangs up while speaking: the message is on disk after the call has ended.
+        assert_eq!(outcome(&[accepted(), hangup, message]), Outcome::LeftMessage);
+        for broken in [What::Defect, What::MediaTimeout, What::SwitchRestart] {
+            assert_eq!(outcome(&[accepted(), queued.clone(), ended(broken, Party::Switch)]), Outcome::Failed);
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::http::desk::entity::{Address, Answer};
 use crate::http::error::ApiError;
 use crate::http::site::{Site, read_value};
 use crate::http::wire::{Moment, mask_number, parse_time};
-use crate::ids::{AgentName, CallId, CustomerId, DialplanName, LegId, QueueName, RecordingId};
+use crate::ids::{AgentName, CallId, CustomerId, DialplanName, LegId, QueueName, RecordingId, VoicemailId};
 use crate::limits::http as limits;
 use crate::store::View;
 use crate::store::view::key;
@@ -42,6 +42,8 @@ pub enum CallResult {
     Abandoned,
     /// The dialplan served the caller.
     Served,
+    /// The caller left a message and spoke with nobody.
+    LeftMessage,
     Failed,
 }
 
@@ -74,6 +76,9 @@ pub struct Cdr {
     pub notes: String,
     #[schema(value_type = Option<String>)]
     pub dialplan: Option<DialplanName>,
+    /// The message the caller left, by its id in the box.
+    #[schema(value_type = Option<String>)]
+    pub voicemail: Option<VoicemailId>,
     pub sip_call_id: String,
     pub legs: Vec<CdrLeg>,
     pub queues: Vec<CdrVisit>,
@@ -553,6 +558,7 @@ pub fn result_of(record: &CallRecord) -> CallResult {
     match record.cause.map(|cause| cause.what) {
         None => CallResult::Open,
         Some(_) if spoke => CallResult::Answered,
+        Some(_) if record.voicemail.is_some() => CallResult::LeftMessage,
         Some(What::Abandoned) => CallResult::Abandoned,
         Some(_) if gave_up => CallResult::Abandoned,
         Some(What::Completed | What::Hangup) => CallResult::Served,
@@ -632,6 +638,7 @@ pub fn cdr(record: &CallRecord, masked: bool) -> Cdr {
         disposition: record.disposition.clone(),
         notes: record.notes.clone(),
         dialplan: record.dialplan.clone(),
+        voicemail: record.voicemail,
         sip_call_id: record.sip_call_id.clone(),
         legs: legs.collect(),
         queues: queues.collect(),
