@@ -12,13 +12,13 @@ use memchr::memmem;
 use serde::Serialize;
 
 use super::draw;
-use super::mask::masked;
 use crate::event::{Event, Fact, Role};
 use crate::ids::CallId;
 use crate::limits::observe::{
     LADDER_BYTES, LADDER_DIALOGS, LADDER_MESSAGE_BYTES, LADDER_MESSAGES, LADDER_OPENING, LADDERS_ENDED,
 };
 use crate::number;
+use crate::sip::mask::masked;
 use crate::time::Time;
 
 /// The ladders of running calls, and of ended ones up to a cap.
@@ -250,7 +250,7 @@ impl Ladder {
     fn add(&mut self, trace: Trace) {
         let Trace { at, direction, peer, bytes, .. } = trace;
         let dialog = self.dialog_of(direction, &bytes);
-        let bytes = masked(&bytes);
+        let bytes = masked(&bytes, false);
         let cut = bytes.len().saturating_sub(LADDER_MESSAGE_BYTES);
         // A copy where it is cut: a slice would keep the whole.
         let bytes = match cut {

@@ -6,5 +6,4 @@ mod draw;
 pub mod ladder;
 mod lines;
 pub mod log;
-mod mask;
 pub mod metrics;

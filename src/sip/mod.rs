@@ -19,6 +19,7 @@ pub mod health;
 mod inbound;
 pub mod info;
 pub mod invite;
+pub mod mask;
 pub mod message;
 pub mod method;
 pub mod registrar;

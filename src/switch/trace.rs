@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use memchr::memmem;
 
 use crate::ids::CallId;
 use crate::limits::switch::SESSIONS_TRACED;
 use crate::sip::Message;
 use crate::sip::event::SessionId;
 use crate::sip::flow::{Source, Transmit};
+use crate::sip::mask::masked;
 
 use super::{Effect, Switch};
 
@@ -48,51 +48,5 @@ impl Switch {
         if self.traced.len() > SESSIONS_TRACED {
             self.traced.pop_first();
         }
-    }
-}
-
-/// The message without digest responses; while keys are secret also without bodies, which INFO carries keys in.
-fn masked(bytes: &Bytes, secure: bool) -> Bytes {
-    let head = memmem::find(bytes, b"\r\n\r\n").unwrap_or(bytes.len());
-    let has_digest = memmem::find(&bytes[..head], b"uthorization:").is_some();
-    if !(has_digest || secure && bytes.starts_with(b"INFO ")) {
-        return bytes.clone();
-    }
-    let mut out = Vec::with_capacity(bytes.len());
-    for line in bytes[..head].split_inclusive(|b| *b == b'\n') {
-        match line.iter().position(|b| *b == b':') {
-            Some(colon) if line[..colon].to_ascii_lowercase().ends_with(b"authorization") => {
-                out.extend_from_slice(&line[..colon]);
-                out.extend_from_slice(b": (masked)\r\n");
-            }
-            _ => out.extend_from_slice(line),
-        }
-    }
-    if secure {
-        out.extend_from_slice(b"\r\n\r\n(masked)");
-    } else {
-        out.extend_from_slice(&bytes[head..]);
-    }
-    Bytes::from(out)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_digest_response_is_not_on_the_ladder() {
-        let raw = Bytes::from_static(
-            b"INVITE sip:1@x SIP/2.0\r\nProxy-Authorization: Digest response=\"s3cret\"\r\nTo: x\r\n\r\nbody",
-        );
-        let shown = masked(&raw, false);
-        assert_eq!(shown, &b"INVITE sip:1@x SIP/2.0\r\nProxy-Authorization: (masked)\r\nTo: x\r\n\r\nbody"[..]);
-    }
-
-    #[test]
-    fn a_key_by_info_is_not_on_the_ladder_while_keys_are_secret() {
-        let raw = Bytes::from_static(b"INFO sip:1@x SIP/2.0\r\nTo: x\r\n\r\nSignal=5\r\n");
-        assert!(memmem::find(&masked(&raw, true), b"Signal").is_none());
-        assert_eq!(masked(&raw, false), raw);
     }
 }

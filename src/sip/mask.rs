@@ -1,4 +1,4 @@
-//! What never stands on a ladder: digest responses, and keys that travel in SIP. Callers key PINs.
+//! What never leaves the switch to be looked at: digest responses, and keys that travel in SIP. Callers key PINs.
 
 use bytes::Bytes;
 use memchr::memmem;
@@ -9,12 +9,13 @@ const SECRET_HEADERS: [&[u8]; 3] = [b"authorization", b"proxy-authorization", b"
 const KEY_BODIES: &[u8] = b"dtmf";
 const MASK: &[u8] = b"(masked)";
 
-/// The message without its secrets. A message without any is the same bytes, uncopied.
-pub(super) fn masked(bytes: &Bytes) -> Bytes {
+/// The message without its secrets; `keys_are_secret` takes the body of any INFO, whatever it says to be. A message
+/// without any is the same bytes, uncopied.
+pub fn masked(bytes: &Bytes, keys_are_secret: bool) -> Bytes {
     let head_len = memmem::find(bytes, b"\r\n\r\n").map_or(bytes.len(), |at| at + 4);
     let (head, body) = bytes.split_at(head_len);
     let mut out = Vec::new();
-    let (mut secret, mut keys) = (false, false);
+    let (mut secret, mut keys) = (false, keys_are_secret && bytes.starts_with(b"INFO "));
     for (at, line) in lines(head) {
         let folded = matches!(line.first(), Some(b' ' | b'\t'));
         let name = if folded { &[][..] } else { name_of(line) };
@@ -68,7 +69,7 @@ mod tests {
     use super::*;
 
     fn shown(message: &'static str) -> String {
-        String::from_utf8(masked(&Bytes::from_static(message.as_bytes())).to_vec()).unwrap()
+        String::from_utf8(masked(&Bytes::from_static(message.as_bytes()), false).to_vec()).unwrap()
     }
 
     #[test]
@@ -93,9 +94,16 @@ mod tests {
     }
 
     #[test]
+    fn while_keys_are_secret_no_info_says_anything() {
+        let raw = Bytes::from_static(b"INFO sip:1@x SIP/2.0\r\nContent-Type: text/x-keys\r\n\r\nSignal=5\r\n");
+        assert!(memmem::find(&masked(&raw, true), b"Signal").is_none());
+        assert_eq!(masked(&raw, false), raw);
+    }
+
+    #[test]
     fn a_message_without_secrets_is_kept_as_it_came() {
         let message = Bytes::from_static(b"INVITE sip:h SIP/2.0\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n");
-        let kept = masked(&message);
+        let kept = masked(&message, true);
         assert_eq!(kept.as_ptr(), message.as_ptr(), "not even copied");
         assert_eq!(kept, message);
     }
