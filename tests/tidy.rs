@@ -184,6 +184,46 @@ fn nothing_is_left_half_done() {
 }
 
 /// A bound that nothing reaches in a test may as well not hold.
+/// The methods by which the parser of dialplans takes a key.
+const TAKES: [&str; 12] = [
+    "take",
+    "text",
+    "boolean",
+    "integer",
+    "seconds",
+    "millis",
+    "table",
+    "edge",
+    "edge_or",
+    "prompts_of",
+    "labelled",
+    "script_vars",
+];
+
+#[test]
+fn every_key_of_a_dialplan_stands_in_its_reference() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let reference = fs::read_to_string(root.join("docs/dialplan.md")).expect("the reference is shipped");
+    let mut keys: BTreeSet<String> = ["languages", "returns", "params", "results", "vars"].map(str::to_owned).into();
+    for (path, text) in files_below(&root.join("src/dialplan/parse")) {
+        let code: String = production_lines(&path, &text).map(|(_, line)| format!("{line}\n")).collect();
+        for (at, _) in code.match_indices("(\"") {
+            let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            let method = code[..at].rsplit(|c| !word(c)).next().unwrap_or_default();
+            let key = code[at + 2..].split('"').next().unwrap_or_default();
+            if TAKES.contains(&method) && key.chars().all(word) {
+                keys.insert(key.to_owned());
+            }
+        }
+    }
+    let actions = fs::read_to_string(root.join("src/dialplan/parse/state.rs")).expect("is there");
+    let actions = actions.split("const ACTIONS").nth(1).and_then(|rest| rest.split("];").next()).expect("is there");
+    keys.extend(actions.split('"').skip(1).step_by(2).map(str::to_owned));
+    assert!(keys.len() > 80 && keys.contains("prefer") && keys.contains("hangup"), "{keys:?}");
+    let missing: Vec<_> = keys.iter().filter(|key| !reference.contains(&format!("`{key}`"))).collect();
+    assert_eq!(missing, [""; 0], "docs/dialplan.md");
+}
+
 #[test]
 fn every_limit_is_reached_in_a_test() {
     let limits = fs::read_to_string(source_root().join("limits.rs")).unwrap();
