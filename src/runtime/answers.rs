@@ -323,6 +323,31 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    async fn why_a_system_did_not_answer_is_told_without_what_was_asked_of_it() {
+        // Nobody listens on a port that was just given back.
+        let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let asked = reqwest::get(format!("http://127.0.0.1:{port}/balance?account=1000000001")).await;
+        let told = reason(asked.unwrap_err());
+        assert!(told.contains("refused") && !told.contains("1000000001"), "{told}");
+    }
+
+    #[test]
+    fn the_log_hears_of_what_is_of_no_use_and_not_of_what_is_not_found() {
+        let told = |status| trouble(&Reply::Http { status, body: serde_json::Value::Null });
+        assert_eq!((told(200), told(404), told(402)), (None, None, None));
+        assert_eq!((told(401), told(503)), (Some("status 401".to_owned()), Some("status 503".to_owned())));
+        let unset = "the environment has no BANK_TOKEN";
+        assert_eq!(trouble(&Reply::Failed(unset.to_owned())).as_deref(), Some(unset));
+    }
+
+    #[test]
+    fn a_stand_in_is_asked_for_the_same_in_plain_http() {
+        let url = Url::parse("https://core.bank.example/balance?number=%2B86138").unwrap();
+        let moved = moved(&url, "127.0.0.1:4711".parse().unwrap());
+        assert_eq!(moved.as_str(), "http://127.0.0.1:4711/balance?number=%2B86138");
+    }
+
+    #[tokio::test]
     async fn an_answer_that_is_too_long_is_a_failure_and_not_half_an_answer() {
         let routes = Router::new()
             .route("/most", get(|| async { "x".repeat(ANSWER_BYTES) }))
