@@ -348,6 +348,12 @@ pub enum Fact {
     RecordingSealed { recording: RecordingId, file: String, seconds: f64, bytes: u64 },
     #[serde(rename = "recording.failed")]
     RecordingFailed { recording: RecordingId, reason: String },
+    /// A message is being recorded; `voicemail.left` or `voicemail.dropped` says what became of it.
+    #[serde(rename = "voicemail.started")]
+    VoicemailStarted { voicemail: VoicemailId, recording: RecordingId, r#box: String, file: String },
+    /// Nothing was said: nothing is kept.
+    #[serde(rename = "voicemail.dropped")]
+    VoicemailDropped { voicemail: VoicemailId },
     #[serde(rename = "voicemail.left")]
     VoicemailLeft { voicemail: VoicemailId, r#box: String, from: Address, file: String, seconds: f64 },
 

@@ -141,7 +141,9 @@ pub async fn start(
     let seed = u64::from_ne_bytes(random()?);
     let epoch: Epoch = IdSource::from_seed(seed ^ 0x5eed).next(clock.now());
     let store = Store::open(Path::new(&*plan.store.path), epoch, |seq| tracing::info!(%seq, "rebuilding the view"))?;
-    let mut closing = salvage::recordings(&store.fold.unsealed(), Path::new(&*plan.recording.path));
+    let recordings = Path::new(&*plan.recording.path);
+    let mut closing = salvage::recordings(&store.fold.unsealed(), recordings);
+    closing.extend(salvage::messages(&store.fold.messages(), recordings));
     closing.extend(store.fold.close_open());
     let (roster, bindings) = (store.roster()?, store.bindings()?);
     let bound = Bound::open(&addresses::listens(&plan)?)?.reaching(&addresses::networks()?);

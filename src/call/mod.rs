@@ -8,4 +8,4 @@ pub mod leg;
 pub mod record;
 pub mod segment;
 
-pub use record::{CallRecord, LegRecord, Records};
+pub use record::{CallRecord, LegRecord, MessageBegun, Records};

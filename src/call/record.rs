@@ -49,6 +49,9 @@ pub struct CallRecord {
     /// The message the caller left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub voicemail: Option<VoicemailId>,
+    /// The message that is being left, until it is known what became of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<MessageBegun>,
     /// Blind transfers in order: by which leg, where to.
     #[serde(default)]
     pub transfers: Vec<Transfer>,
@@ -169,6 +172,15 @@ impl RecordingRecord {
     fn begin(&mut self, kind: SegmentKind, leg: Option<LegId>, at: Time) {
         self.segments.begin(kind, leg, offset(self.started, at));
     }
+}
+
+/// A message that is being left.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageBegun {
+    pub voicemail: VoicemailId,
+    pub recording: RecordingId,
+    pub r#box: String,
+    pub file: String,
 }
 
 /// One blind transfer.
@@ -380,6 +392,12 @@ impl Records {
         self.open.values().chain(self.ended.values()).flat_map(of_call).collect()
     }
 
+    /// Messages of which nobody has said what became of them, with their calls and who left them.
+    pub fn messages(&self) -> Vec<(CallId, Address, MessageBegun)> {
+        let of_call = |record: &CallRecord| Some((record.call, record.from.clone(), record.message.clone()?));
+        self.open.values().chain(self.ended.values()).filter_map(of_call).collect()
+    }
+
     /// The facts that close every open call after a restart: one `call.ended` each, cause `switch restart`.
     pub fn close_open(&self) -> Vec<(CallId, Fact)> {
         let cause = Cause::new(What::SwitchRestart, Party::Switch);
@@ -419,6 +437,7 @@ fn opened(
         offers: Vec::new(),
         recordings: Vec::new(),
         voicemail: None,
+        message: None,
         transfers: Vec::new(),
         agent: None,
         disposition: String::new(),
@@ -534,7 +553,16 @@ fn apply_to(record: &mut CallRecord, at: Time, fact: &Fact) {
                 kept.seconds = Some(*seconds);
             }
         }
+        Fact::VoicemailStarted { voicemail, recording, r#box, file } => {
+            let (voicemail, recording) = (*voicemail, *recording);
+            record.message =
+                Some(MessageBegun { voicemail, recording, r#box: kept_text(r#box), file: kept_text(file) });
+        }
+        Fact::VoicemailLeft { voicemail, .. } | Fact::VoicemailDropped { voicemail } => {
+            record.message.take_if(|message| message.voicemail == *voicemail);
+        }
         Fact::RecordingFailed { recording, reason } => {
+            record.message.take_if(|message| message.recording == *recording);
             if let Some(kept) = record.recording(*recording) {
                 kept.failed = Some(kept_text(reason));
             }

@@ -87,6 +87,27 @@ fn a_call_open_at_a_crash_is_closed_once_with_the_cause_switch_restart() {
 }
 
 #[test]
+fn a_message_is_open_until_it_is_known_what_became_of_it() {
+    let (voicemail, recording) = (VoicemailId::from_u128(5), RecordingId::from_u128(6));
+    let (r#box, file) = ("sales".to_owned(), "voicemail/5.wav".to_owned());
+    let begun = Fact::VoicemailStarted { voicemail, recording, r#box: r#box.clone(), file: file.clone() };
+    let left = Fact::VoicemailLeft { voicemail, r#box, from: Address::default(), file, seconds: 3.0 };
+    let failed = Fact::RecordingFailed { recording, reason: "disk full".into() };
+    let hangup = Fact::CallEnded { cause: Cause::new(What::Hangup, Party::Caller) };
+    for end in [left, Fact::VoicemailDropped { voicemail }, failed] {
+        let mut records = Records::new();
+        records.apply(&event(1, 100, accepted()));
+        records.apply(&event(2, 101, begun.clone()));
+        records.apply(&event(3, 105, hangup.clone()));
+        let open: Vec<_> =
+            records.messages().into_iter().map(|(call, from, begun)| (call, from.number, begun.r#box)).collect();
+        assert_eq!(open, [(CALL, "+8613800138000".to_owned(), "sales".to_owned())], "though the call is over");
+        records.apply(&event(4, 106, end));
+        assert_eq!(records.messages(), []);
+    }
+}
+
+#[test]
 fn events_of_unknown_or_finished_calls_change_nothing() {
     let mut records = Records::new();
     assert_eq!(records.apply(&event(1, 1, Fact::LegRinging { leg: CALLER, early_media: false })), None);

@@ -8,11 +8,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
-use crate::call::{CallRecord, Records};
+use crate::call::{CallRecord, MessageBegun, Records};
 use crate::cause::What;
 use crate::crm::interaction::Outcome;
 use crate::crm::{Channel, Customer, Direction as Way, Interaction, Phone};
-use crate::event::{Direction, Event, Fact, RecordKind, Seq};
+use crate::event::{Address, Direction, Event, Fact, RecordKind, Seq};
 use crate::ids::{AccountName, CallId, CustomerId, InteractionId, RecordingId, UserName};
 use crate::limits::call::RECORDS_ENDED;
 use crate::store::view::{every_row, key};
@@ -64,6 +64,11 @@ impl EventFold {
     /// Recordings that a crash cut short, with their calls and files.
     pub fn unsealed(&self) -> Vec<(CallId, RecordingId, String)> {
         self.lock().unsealed()
+    }
+
+    /// Messages that a crash cut short, with their calls and who left them.
+    pub fn messages(&self) -> Vec<(CallId, Address, MessageBegun)> {
+        self.lock().messages()
     }
 
     fn lock(&self) -> MutexGuard<'_, Records> {

@@ -179,7 +179,11 @@ impl Oracle {
             return;
         }
         let Some(call) = self.open.get_mut(&id) else {
-            if !matches!(event.fact, Fact::InteractionWrapped { .. } | Fact::VoicemailLeft { .. }) {
+            let may_follow = matches!(
+                event.fact,
+                Fact::InteractionWrapped { .. } | Fact::VoicemailLeft { .. } | Fact::VoicemailDropped { .. }
+            );
+            if !may_follow {
                 self.wrong(Some(id), format!("call {id} has ended, and then: {:?}", event.fact));
             }
             return;

@@ -65,6 +65,7 @@ pub use edition::{Edition, Sounds};
 pub use effect::Effect;
 pub use input::{CommandId, Input, StoreHealth};
 pub use ports::{EngineId, Ports};
+pub use record::SHORTEST_MESSAGE;
 pub use request::{Keyed, Known, Query, Reply, RequestId};
 pub use roster::Roster;
 pub use snapshot::{Counts, Levels};

@@ -25,7 +25,7 @@ use super::ports::EngineId;
 use super::timer::Timer;
 
 /// A message shorter than this is a hang-up after the beep: it is not kept.
-const SHORTEST_MESSAGE: Duration = Duration::from_millis(800);
+pub const SHORTEST_MESSAGE: Duration = Duration::from_millis(800);
 /// The silence that ends a message where no dialplan says otherwise.
 pub(super) const MESSAGE_SILENCE: Duration = Duration::from_secs(10);
 
@@ -134,6 +134,7 @@ impl Switch {
                 } else {
                     let command = MediaCommand::RemoveRecording { path: self.path_of(&file) };
                     self.effects.push_back(Effect::Media { engine, command });
+                    self.emit(Some(writing.call), Fact::VoicemailDropped { voicemail });
                 }
                 self.after_message(writing.call, IvrInput::MessageKept { seconds });
             }
@@ -190,6 +191,9 @@ impl Switch {
         let Some(message) = &mut call.message else { return };
         message.recording = Some(recording);
         let (mailbox, longest, silence) = (message.mailbox.clone(), message.longest, Some(message.silence));
+        // A crash finds the message by this.
+        let r#box = mailbox.to_string();
+        self.emit(Some(call.id), Fact::VoicemailStarted { voicemail, recording, r#box, file: file.clone() });
         let kind = Kind::Message { voicemail, mailbox, from: call.from.clone(), spoken: true };
         self.writing.insert(recording, Writing { call: call.id, file: file.clone(), kind });
         let (room, path) = (call.room, self.path_of(&file));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use strowger::cause::What;
-use strowger::event::{Fact, OfferOutcome, QueueExit};
+use strowger::event::{Event, Fact, OfferOutcome, QueueExit};
 
 use super::baresip::Phone;
 use super::capture::Capture;
@@ -89,6 +89,34 @@ fn a_caller_who_cancels_before_any_ringing_is_cancelled_at_the_carrier() {
     assert_eq!(wire.ladder(us, carrier), ["INVITE", "100", "CANCEL", "200", "487", "ACK"]);
     let ladder = wire.ladder(place.party(ALICE.party), us);
     assert_eq!(ladder[ladder.len() - 4..], ["CANCEL", "200", "487", "ACK"], "{ladder:?}");
+}
+
+/// 183 with a description: what the carrier says before any answer is heard, and nothing of ours over it.
+#[test]
+fn a_caller_hears_the_carriers_words_and_gives_up_before_the_answer() {
+    let place = Place::new("early-media");
+    let centre = Centre::start(&place);
+    let mut alice = Phone::start(&place, ALICE);
+    alice.wait_for("REGISTER_OK");
+    let words = Speech::new().tone(tone::CALLER, 4);
+    let carrier = Sipp::await_call(&place, CARRIER, &words, &Script::called_and_told_something());
+    let capture = Capture::start(&place);
+    alice.dial("013900139000");
+    let (us, a) = (place.party(CENTRE), place.party(ALICE.party));
+    capture.wait_until_heard(us, a, tone::CALLER, 2.0);
+    let early = |event: &Event| matches!(event.fact, Fact::LegRinging { early_media: true, .. }).then_some(());
+    centre.wait_for("early media", early);
+    alice.hang_up();
+    carrier.succeeds();
+    alice.wait_for("CALL_CLOSED");
+    assert_eq!(alice.count("CALL_ESTABLISHED"), 0);
+    let [record] = <[_; 1]>::try_from(centre.records(1)).expect("one record");
+    assert_eq!(record.cause.map(|cause| cause.what), Some(What::Abandoned), "{record:#?}");
+    assert!(record.legs.iter().all(|leg| leg.answered.is_none()), "{record:#?}");
+    let wire = capture.stop();
+    let heard = wire.sound(us, a);
+    assert_eq!(heard.order(), [tone::CALLER], "{:?}", heard.runs());
+    assert!(wire.ladder(us, a).contains(&"183".to_owned()), "{:?}", wire.ladder(us, a));
 }
 
 #[test]

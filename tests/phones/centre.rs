@@ -13,7 +13,7 @@ use strowger::command::{Actor, Command, Done, Order, Refusal, UserRole};
 use strowger::event::{Event, Fact};
 use strowger::ids::{AccountName, CallId, UserName};
 use strowger::runtime::bus::Observer;
-use strowger::runtime::fold::read_call;
+use strowger::runtime::fold::{VoicemailRow, read_call};
 use strowger::store::View;
 use strowger::store::sled::SledView;
 use strowger::store::view::key;
@@ -201,13 +201,17 @@ impl Served {
 /// What lasts: the store of a centre that is not running.
 pub struct Remains {
     pub records: Vec<CallRecord>,
+    pub voicemails: Vec<VoicemailRow>,
     recordings: PathBuf,
 }
 
 impl Remains {
     pub fn of(data: &Path) -> Self {
         let (view, _) = SledView::open(&data.join("view")).expect("the view opens");
-        Self { records: records(&view), recordings: data.join("recordings") }
+        let messages = view.range(&key::all_voicemails(), None, 1_000).expect("the view can be read");
+        let read = |value: &[u8]| serde_json::from_slice(value).expect("a row of voicemails is a message");
+        let voicemails = messages.iter().map(|row| read(&row.value)).collect();
+        Self { records: records(&view), voicemails, recordings: data.join("recordings") }
     }
 
     /// The one record there must be.

@@ -83,8 +83,16 @@ fn a_killed_centre_keeps_the_message_that_was_being_left() {
     let [message] = <[_; 1]>::try_from(Sound::read(&file)).ok().expect("a message has one channel");
     assert!(message.seconds() > 2.8, "{} s of 4 are kept", message.seconds());
     let remains = Served::start(&place).stop();
-    let cause = remains.only_record().cause;
-    assert_eq!(cause.map(|cause| cause.what), Some(What::SwitchRestart));
+    let record = remains.only_record();
+    assert_eq!(record.cause.map(|cause| cause.what), Some(What::SwitchRestart));
+    assert_eq!(record.message, None, "what became of it is known");
+    // It lies in its box, with a header that says how long it is.
+    let [left] = remains.voicemails.as_slice() else { panic!("one message is wanted: {:#?}", remains.voicemails) };
+    assert_eq!((left.from.number.as_str(), left.call), (LINE.caller, record.call));
+    let header = std::fs::read(&file).expect("can be read");
+    let said = u32::from_le_bytes(header[40..44].try_into().expect("four bytes"));
+    assert_eq!(said as usize, header.len() - 44, "the header is whole");
+    assert!(left.seconds > 2.8 && (left.seconds - f64::from(said) / 16_000.0).abs() < 0.1, "{} s", left.seconds);
 }
 
 #[test]

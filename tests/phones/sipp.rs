@@ -37,9 +37,16 @@ impl Script {
 
     /// The carrier says 100 and nothing more, until the call is cancelled.
     pub fn called_in_vain() -> Self {
-        Self::invited()
-            .answer("100 Trying", "INVITE", "")
-            .step("<recv request=\"CANCEL\" timeout=\"30000\"/>")
+        Self::invited().answer("100 Trying", "INVITE", "").cancelled()
+    }
+
+    /// The carrier speaks to the caller and does not answer, until the call is cancelled.
+    pub fn called_and_told_something() -> Self {
+        Self::invited().answer("183 Session Progress", "INVITE", ANSWER).speak().cancelled()
+    }
+
+    fn cancelled(self) -> Self {
+        self.step("<recv request=\"CANCEL\" timeout=\"30000\"/>")
             .answer("200 OK", "CANCEL", "")
             .answer("487 Request Terminated", "INVITE", "")
             .step("<recv request=\"ACK\" timeout=\"20000\"/>")

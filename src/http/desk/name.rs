@@ -44,6 +44,8 @@ pub fn name_of(fact: &Fact) -> &'static str {
         Fact::RecordingCut { .. } => "recording.cut",
         Fact::RecordingSealed { .. } => "recording.sealed",
         Fact::RecordingFailed { .. } => "recording.failed",
+        Fact::VoicemailStarted { .. } => "voicemail.started",
+        Fact::VoicemailDropped { .. } => "voicemail.dropped",
         Fact::VoicemailLeft { .. } => "voicemail.left",
         Fact::PhoneRegistered { .. } => "phone.registered",
         Fact::PhoneUnregistered { .. } => "phone.unregistered",

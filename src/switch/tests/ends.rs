@@ -96,5 +96,13 @@ fn a_message_with_nothing_in_it_leaves_no_file() {
         let left = house.count(|fact| matches!(fact, Fact::VoicemailLeft { .. }));
         assert_eq!((left, removed.len()), (usize::from(kept), usize::from(!kept)), "{spoken} {duration_ms}");
         assert!(removed.iter().all(|removed| **removed == path));
+        // What a crash between the beep and the end would find.
+        let started = house.facts().find_map(|fact| match fact {
+            Fact::VoicemailStarted { r#box, file, .. } => Some((r#box.as_str(), path.ends_with(file))),
+            _ => None,
+        });
+        assert_eq!(started, Some(("box", true)));
+        let dropped = house.count(|fact| matches!(fact, Fact::VoicemailDropped { .. }));
+        assert_eq!(dropped, usize::from(!kept), "{spoken} {duration_ms}");
     }
 }
