@@ -1,6 +1,6 @@
 //! One leg of a call: a party, its dialog, its media, and where it stands.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::cause::Cause;
 use crate::event::{Address, MediaStats, Role};
@@ -50,6 +50,8 @@ pub struct LegMedia {
     pub local: SocketAddr,
     /// Where the far side is told to send: `local`, or the public address.
     pub advertised: SocketAddr,
+    /// What each target of our INVITE was told; the one that answers decides. Empty where all were told the same.
+    pub told: Vec<IpAddr>,
     pub sdp: AudioSession,
     /// What is agreed; `None` before the first answer.
     pub stream: Option<AudioStream>,

@@ -56,6 +56,15 @@ pub struct Attribute {
     pub value: Option<String>,
 }
 
+impl SessionDescription {
+    /// The same, said of another address of ours.
+    pub fn at(&self, ours: IpAddr) -> Self {
+        let address = Connection::Address(ours);
+        let origin = Origin { address: address.clone(), ..self.origin.clone() };
+        Self { origin, connection: Some(address), ..self.clone() }
+    }
+}
+
 /// Who may send, seen from the one who writes it (RFC 3264 §5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Direction {

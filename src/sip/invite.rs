@@ -1,5 +1,7 @@
 //! What the switch asks for when it calls out.
 
+use std::net::IpAddr;
+
 pub use super::digest::Account as Credentials;
 use super::flow::{Destination, Source};
 use super::write::Quoted;
@@ -34,12 +36,14 @@ pub struct Target {
     pub destination: Option<Destination>,
     /// Where a binding was made from, which shows by which address of ours it is reached.
     pub registered: Option<Source>,
+    /// What the offer says to it instead of our address, where it reaches us at another than the other targets.
+    pub media: Option<IpAddr>,
 }
 
 impl Target {
     /// A target found by its URI alone.
     pub fn uri(uri: impl Into<String>) -> Self {
-        Self { uri: uri.into(), route: Vec::new(), destination: None, registered: None }
+        Self { uri: uri.into(), route: Vec::new(), destination: None, registered: None, media: None }
     }
 }
 

@@ -451,7 +451,13 @@ impl Registrar {
 impl Binding {
     pub fn target(&self) -> Target {
         let destination = self.by_flow.then(|| self.source.back());
-        Target { uri: self.contact.clone(), route: self.path.clone(), destination, registered: Some(self.source) }
+        Target {
+            uri: self.contact.clone(),
+            route: self.path.clone(),
+            destination,
+            registered: Some(self.source),
+            media: None,
+        }
     }
 }
 

@@ -22,6 +22,7 @@ use super::call::{AfterDial, Call, Stage};
 use super::dial::{Dial, DialTo};
 use super::input::StoreHealth;
 use super::request::{Asker, Query};
+use super::sound::Face;
 use super::timer::Timer;
 use super::{ACCEPT_TIMEOUT, Switch};
 
@@ -305,7 +306,7 @@ impl Switch {
         let (id, leg_id): (CallId, LegId) = (self.ids.next(self.now), self.ids.next(self.now));
         let (ours, peer) = (invitation.source.local.ip(), invitation.source.remote.ip());
         let codecs = self.codecs(&from);
-        let media = self.lease_media(engine, ours, Some(peer), &codecs);
+        let media = self.lease_media(engine, Face { ours, peer: Some(peer) }, &codecs);
         let media = media.ok_or(Turned::later("No Media Port", 5))?;
         let local = self.local_media(&media);
         let mut leg = self.new_leg(leg_id, Role::Caller, from.clone(), None, invitation.session, media);

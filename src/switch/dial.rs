@@ -17,6 +17,7 @@ use crate::sip::uri::escape_user;
 
 use super::Switch;
 use super::call::{AfterDial, Call, Hunt, Stage};
+use super::sound::Face;
 use super::timer::Timer;
 
 /// The name of who withholds its own (RFC 3323 §4.1.1.3).
@@ -54,10 +55,8 @@ struct Ring {
     to: SipParty,
     headers: Vec<(String, String)>,
     credentials: Option<Credentials>,
-    /// Our address towards it: messages leave from there, and its media is received there.
-    ours: IpAddr,
-    /// Its own, where it is known before its name is looked up.
-    peer: Option<IpAddr>,
+    /// One for each target.
+    faces: Vec<Face>,
 }
 
 impl Switch {
@@ -136,8 +135,10 @@ impl Switch {
         };
         ring.headers.extend(headers);
         let codecs = self.codecs(&address);
-        let media = self.lease_media(call.engine, ring.ours, ring.peer, &codecs);
+        let face = *ring.faces.first().ok_or(NotDialled { what: What::Unreachable, status: 480 })?;
+        let media = self.lease_media(call.engine, face, &codecs);
         let mut media = media.ok_or(NotDialled { what: What::Congestion, status: 503 })?;
+        self.tell_each(&mut media, &mut ring.targets, &ring.faces);
         let local = self.local_media(&media);
         let offer = media.sdp.make_offer(local);
         let invite = Invite {
@@ -161,21 +162,16 @@ impl Switch {
         let role = if agent.is_some() { Role::Agent } else { Role::Callee };
         let leg = self.new_leg(id, role, address, agent, session, media);
         self.add_leg(call, leg);
-        self.open_media(call, id, ring.peer);
+        self.open_media(call, id, face.peer);
         self.count_agent_legs(call, id);
         Ok(id)
     }
 
     fn ring_account(&mut self, call: &Call, account: &AccountName) -> Result<(Ring, Address), NotDialled> {
         let targets = self.endpoint.registrar().targets(account.as_str());
-        // One offer goes to all phones of an account, so that one that is reached from another address of ours than the
-        // first is told the first's: it can be called, but may hear nothing.
-        let first = targets.first().ok_or(NotDialled { what: What::Unreachable, status: 480 })?;
-        let peer = address_of(first);
-        let bound_at = first.registered.map(|source| source.local.ip());
-        let same_family = |ours: &IpAddr| peer.is_none_or(|peer| peer.is_ipv4() == ours.is_ipv4());
-        let ours = bound_at.filter(same_family).or_else(|| self.address_towards(peer));
-        let ours = ours.ok_or(NotDialled { what: What::Unreachable, status: 480 })?;
+        // Without an address of ours of its family a phone cannot be met.
+        let faced = targets.into_iter().filter_map(|target| Some((self.face_of(&target)?, target)));
+        let (faces, targets): (Vec<Face>, Vec<Target>) = faced.unzip();
         let domain = &self.edition.plan.domain;
         let ring = Ring {
             from: SipParty::new(caller_display(call), format!("sip:{}@{domain}", caller_user(call))),
@@ -183,8 +179,7 @@ impl Switch {
             targets,
             headers: Vec::new(),
             credentials: None,
-            ours,
-            peer,
+            faces,
         };
         let address = Address { number: account.to_string(), account: Some(account.clone()), ..Address::default() };
         Ok((ring, address))
@@ -262,9 +257,16 @@ impl Switch {
                 user: credentials.user.to_string(),
                 password: credentials.password.reveal().to_owned(),
             }),
-            ours,
-            peer,
+            faces: vec![Face { ours, peer }],
         })
+    }
+
+    /// A phone is met from the address of ours that it registered at.
+    fn face_of(&self, target: &Target) -> Option<Face> {
+        let peer = address_of(target);
+        let same_family = |ours: &IpAddr| peer.is_none_or(|peer| peer.is_ipv4() == ours.is_ipv4());
+        let bound_at = target.registered.map(|source| source.local.ip()).filter(same_family);
+        Some(Face { ours: bound_at.or_else(|| self.address_towards(peer))?, peer })
     }
 
     /// Our address that faces a peer; for one known by name alone, that which faces the outside.

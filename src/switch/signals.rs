@@ -19,7 +19,7 @@ impl Switch {
             UaEvent::Cancelled { session, reason } => self.on_cancelled(session, reason.as_ref()),
             UaEvent::Acked { session, answer } => self.on_acked(session, answer.as_ref()),
             UaEvent::Progress { session, status, early } => self.on_progress(session, status, early.as_ref()),
-            UaEvent::Answered { session, answer, .. } => self.on_answered(session, answer.as_ref()),
+            UaEvent::Answered { session, target, answer, .. } => self.on_answered(session, target, answer.as_ref()),
             UaEvent::Failed { session, failure } => self.on_failed(session, &failure),
             UaEvent::Reoffered { session, offer } => self.on_reoffered(session, offer.as_ref()),
             UaEvent::ReofferAnswered { .. } | UaEvent::ReofferFailed { .. } => {}
@@ -111,10 +111,13 @@ impl Switch {
         }
     }
 
-    fn on_answered(&mut self, session: SessionId, answer: Option<&SessionDescription>) {
+    fn on_answered(&mut self, session: SessionId, target: usize, answer: Option<&SessionDescription>) {
         self.with_session(session, |switch, call, leg| {
             switch.timers.clear(Timer::Ring(call.id, leg));
             let Some(found) = call.leg_mut(leg) else { return };
+            if let Some(told) = found.media.told.get(target) {
+                found.media.advertised.set_ip(*told);
+            }
             let agreed = answer.map(|answer| found.media.sdp.handle_answer(answer));
             match agreed {
                 Some(Ok(stream)) => found.media.stream = Some(stream),

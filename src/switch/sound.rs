@@ -1,7 +1,7 @@
 //! What a leg hears and says: its port in the engine, the sounds played to it, and what the engines tell.
 
 use core::time::Duration;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::audio::tone::{Tone, TonePlan};
 use crate::call::leg::{Leg, LegMedia, LegState, Playing, Purpose, media_stats};
@@ -15,11 +15,19 @@ use crate::media::{
 };
 use crate::sdp::{AudioSession, AudioStream, Direction, LocalMedia};
 use crate::sip::event::SessionId;
+use crate::sip::invite::Target;
 
 use super::Switch;
 use super::call::Call;
 use super::legs::{Place, party_of};
 use super::ports::EngineId;
+
+/// Our address towards a peer, and the peer's own where it is known before a name is looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Face {
+    pub ours: IpAddr,
+    pub peer: Option<IpAddr>,
+}
 
 impl Switch {
     /// Codecs for a leg, most wanted first: the trunk's own list, else the plan's.
@@ -30,32 +38,55 @@ impl Switch {
         wanted.clone()
     }
 
-    /// A port pair of this engine on `ours`, our address towards `peer`, and advertised for it. A peer whose address is
-    /// not known yet is told what an outsider is.
-    pub(super) fn lease_media(
-        &mut self,
-        engine: EngineId,
-        ours: IpAddr,
-        peer: Option<IpAddr>,
-        codecs: &[Codec],
-    ) -> Option<LegMedia> {
+    /// A port pair of this engine on our address towards a peer, and advertised for it.
+    pub(super) fn lease_media(&mut self, engine: EngineId, face: Face, codecs: &[Codec]) -> Option<LegMedia> {
         let port = self.ports.lease(self.now, engine)?;
-        let plan = &self.edition.plan;
-        let bind = plan.media.address.filter(|ip| ip.is_ipv4() == ours.is_ipv4()).unwrap_or(ours);
-        let public = match peer {
-            Some(peer) => plan.public_address_for(peer),
-            None => plan.public_address_like(ours).filter(|_| !ours.is_loopback()),
-        };
-        let advertised = public.unwrap_or(bind);
+        let (bind, advertised) = (self.receives_at(face.ours), self.advertised_to(face));
         let name = self.next_port();
         Some(LegMedia {
             port: name,
             local: SocketAddr::new(bind, port),
             advertised: SocketAddr::new(advertised, port),
+            told: Vec::new(),
             sdp: AudioSession::new(name.0, codecs),
             stream: None,
             open: false,
         })
+    }
+
+    /// Lets a port be reached at all the addresses that several targets are told of. A target of the other family is told
+    /// what the first is.
+    pub(super) fn tell_each(&self, media: &mut LegMedia, targets: &mut [Target], faces: &[Face]) {
+        let first = media.advertised.ip();
+        let same_family = |ip: &IpAddr| ip.is_ipv4() == first.is_ipv4();
+        let told: Vec<IpAddr> =
+            faces.iter().map(|face| Some(self.advertised_to(*face)).filter(same_family).unwrap_or(first)).collect();
+        if told.iter().all(|ip| *ip == first) {
+            return;
+        }
+        let mut bound = faces.iter().map(|face| self.receives_at(face.ours)).filter(same_family);
+        if bound.any(|ip| ip != media.local.ip()) {
+            let any: IpAddr = if first.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+            media.local.set_ip(any);
+        }
+        for (target, ip) in targets.iter_mut().zip(&told) {
+            target.media = Some(*ip);
+        }
+        media.told = told;
+    }
+
+    fn receives_at(&self, ours: IpAddr) -> IpAddr {
+        self.edition.plan.media.address.filter(|ip| ip.is_ipv4() == ours.is_ipv4()).unwrap_or(ours)
+    }
+
+    /// A peer whose address is not known yet is told what an outsider is.
+    fn advertised_to(&self, Face { ours, peer }: Face) -> IpAddr {
+        let plan = &self.edition.plan;
+        let public = match peer {
+            Some(peer) => plan.public_address_for(peer),
+            None => plan.public_address_like(ours).filter(|_| !ours.is_loopback()),
+        };
+        public.unwrap_or_else(|| self.receives_at(ours))
     }
 
     pub(super) fn local_media(&self, media: &LegMedia) -> LocalMedia {

@@ -82,7 +82,7 @@ impl Outgoing {
                 max_forwards: invite.max_forwards,
                 contact: Some(OurContact::user(&invite.contact_user)),
                 headers: outgoing_headers(invite),
-                body: Some(Body::sdp(&invite.offer)),
+                body: Some(Body::sdp(&target.media.map_or_else(|| invite.offer.clone(), |ip| invite.offer.at(ip)))),
                 leaves_from: target.registered.map(|source| source.local.ip()),
             };
             let sent = context.carrier.request(context.now, Owner::Session(session), draft.clone(), target.destination);

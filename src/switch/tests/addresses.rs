@@ -81,6 +81,17 @@ fn house(plan: &str, phone: &str, ours: &str, by_flow: bool) -> House {
     house
 }
 
+/// The same with a second phone of the account.
+fn two_phones(plan: &str, first: (&str, &str, bool), second: (&str, &str, bool)) -> House {
+    let mut house = house(plan, first.0, first.1, first.2);
+    let (account, mut binding) = bound("1001", second.0, house.now);
+    binding.source.local = second.1.parse().unwrap();
+    binding.by_flow = second.2;
+    let now = house.now;
+    house.switch.endpoint.import_bindings(now, vec![(account, binding)]);
+    house
+}
+
 fn behind_nat() -> String {
     format!("public_address = [\"{PUBLIC}\"]\n{PLAN}")
 }
@@ -184,6 +195,40 @@ fn behind_nat_a_phone_outside_is_told_the_public_address() {
     let mut house = house(&behind_nat(), home, OFFICE, true);
     let (phone, _) = dial_out(&mut house, home, "02087654321");
     assert_eq!(told(&phone), [PUBLIC; 3]);
+}
+
+#[test]
+fn each_phone_of_an_account_is_told_the_address_that_it_can_reach() {
+    let home = "203.0.113.77:40000";
+    for answers in [DESK_PHONE, home] {
+        let mut house = two_phones(&behind_nat(), (DESK_PHONE, OFFICE, false), (home, OFFICE, true));
+        house.seat("li");
+        let text = "02087654321".to_owned();
+        house.order("li", UserRole::Agent, Order::Dial { to: text }).unwrap();
+        let desk = house.request(DESK_PHONE, Method::Invite).unwrap();
+        let away = house.request(home, Method::Invite).unwrap();
+        assert_eq!((told(&desk), told(&away)), (vec!["192.168.1.10".to_owned(); 3], vec![PUBLIC.to_owned(); 3]));
+        assert_eq!(opened(&house), ["192.168.1.10"]);
+        // What the one that answered was told holds for the rest of its dialog.
+        let invite = if answers == home { &away } else { &desk };
+        house.reply(answers, invite, 200, "");
+        house.back(answers, "INVITE", invite, 7, "");
+        let said = house.final_response(answers).expect("our offer, for the re-INVITE has none");
+        assert_eq!(told(&said)[1], told(invite)[2]);
+    }
+}
+
+#[test]
+fn an_account_with_phones_in_two_networks_receives_media_in_both() {
+    let far = "10.50.0.7:5060";
+    let mut house = two_phones(PLAN, (DESK_PHONE, OFFICE, false), (far, CONTAINERS, false));
+    house.seat("li");
+    house.order("li", UserRole::Agent, Order::Dial { to: "02087654321".to_owned() }).unwrap();
+    let desk = house.request(DESK_PHONE, Method::Invite).unwrap();
+    let other = house.request(far, Method::Invite).unwrap();
+    assert_eq!(told(&desk), ["192.168.1.10"; 3]);
+    assert_eq!(told(&other), ["172.17.0.1"; 3]);
+    assert_eq!(opened(&house), ["0.0.0.0"], "one port, reached at either address");
 }
 
 #[test]
