@@ -530,7 +530,6 @@ fn apply_to(record: &mut CallRecord, at: Time, fact: &Fact) {
                 (offer.ended, offer.outcome) = (Some(at), Some(*outcome));
             }
         }
-        Fact::VoicemailLeft { voicemail, .. } => record.voicemail = Some(*voicemail),
         Fact::RecordingStarted { recording, file } => recording_started(record, at, *recording, file),
         Fact::RecordingMasked { recording, masked, .. } => {
             let Some(kept) = record.recording(*recording).filter(|kept| kept.runs()) else { return };
@@ -558,7 +557,11 @@ fn apply_to(record: &mut CallRecord, at: Time, fact: &Fact) {
             record.message =
                 Some(MessageBegun { voicemail, recording, r#box: kept_text(r#box), file: kept_text(file) });
         }
-        Fact::VoicemailLeft { voicemail, .. } | Fact::VoicemailDropped { voicemail } => {
+        Fact::VoicemailLeft { voicemail, .. } => {
+            record.message.take_if(|message| message.voicemail == *voicemail);
+            record.voicemail = Some(*voicemail);
+        }
+        Fact::VoicemailDropped { voicemail } => {
             record.message.take_if(|message| message.voicemail == *voicemail);
         }
         Fact::RecordingFailed { recording, reason } => {
