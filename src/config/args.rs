@@ -513,7 +513,7 @@ mod tests {
     fn the_unit_for_systemd_starts_what_the_command_line_knows() {
         let unit = include_str!("../../packaging/strowger.service");
         let commands: Vec<&str> = unit.lines().filter_map(|line| line.strip_prefix("ExecStart")).collect();
-        assert_eq!(commands.len(), 2);
+        assert_eq!(commands.len(), 1);
         for line in commands {
             let (_, command) = line.split_once("=/usr/local/bin/").unwrap();
             let args = parse(command).unwrap();

@@ -79,14 +79,14 @@ impl PeopleImport {
             let wrong = if leaderless && users.get(name).is_some_and(governs) {
                 let reason = format!("Without `{name}` nobody is an administrator.");
                 Some(finding("people.last-admin", reason, "Keep the role, or make somebody else an administrator."))
-            } else if !profiles.contains_key(name) && draft.profile(None).is_some() {
-                agents += 1;
-                let reason = format!("`{name}` would be agent {agents}, and there may be {ACD_AGENTS}.");
-                (agents > ACD_AGENTS).then(|| finding("people.too-many", reason, "Remove agents who have left."))
             } else if let Some(Err(error)) =
                 draft.account.as_ref().map(|account| check_account_name(&account.name, emergency))
             {
                 Some(finding("people.emergency", error.to_string(), "Choose another account."))
+            } else if !profiles.contains_key(name) && draft.profile(None).is_some() {
+                agents += 1;
+                let reason = format!("`{name}` would be agent {agents}, and there may be {ACD_AGENTS}.");
+                (agents > ACD_AGENTS).then(|| finding("people.too-many", reason, "Remove agents who have left."))
             } else {
                 None
             };

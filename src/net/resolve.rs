@@ -23,7 +23,8 @@ pub enum Unresolved {
 pub async fn resolve(name: &Resolve) -> Result<Vec<Hop>, Unresolved> {
     let transport = transport_of(name);
     let port = name.port.unwrap_or(transport.default_port());
-    let addresses = look_up(&name.host, port, RESOLVE_TIME).await?;
+    let answer = tokio::net::lookup_host((&*name.host, port));
+    let addresses = heard(&name.host, answer, RESOLVE_TIME).await?;
     Ok(hops_of(transport, addresses))
 }
 
@@ -47,8 +48,13 @@ fn transport_of(name: &Resolve) -> Transport {
     }
 }
 
-async fn look_up(host: &str, port: u16, patience: Duration) -> Result<Vec<SocketAddr>, Unresolved> {
-    match tokio::time::timeout(patience, tokio::net::lookup_host((host, port))).await {
+/// What the system's resolver says of a host, if it says anything in time.
+async fn heard<I: Iterator<Item = SocketAddr>>(
+    host: &str,
+    answer: impl Future<Output = std::io::Result<I>>,
+    patience: Duration,
+) -> Result<Vec<SocketAddr>, Unresolved> {
+    match tokio::time::timeout(patience, answer).await {
         Ok(Ok(addresses)) => Ok(addresses.collect()),
         Ok(Err(source)) => Err(Unresolved::NoAddress { host: host.to_owned(), source }),
         Err(_) => Err(Unresolved::Timeout { host: host.to_owned() }),
@@ -100,7 +106,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_resolver_that_is_silent_is_given_up_before_the_call_is() {
-        let failed = look_up("localhost", 5060, Duration::ZERO).await.unwrap_err();
+        let silence = core::future::pending::<std::io::Result<core::iter::Empty<SocketAddr>>>();
+        let failed = heard("localhost", silence, Duration::ZERO).await.unwrap_err();
         let words = format!("no answer for localhost within {} s", RESOLVE_TIME.as_secs());
         assert_eq!(failed.to_string(), words);
         assert!(RESOLVE_TIME < crate::limits::ua::RESOLVE_TIME, "who asked hears why, not only that nothing came");

@@ -38,6 +38,8 @@ trunks = ["carrier"]
 prefix = "4*"
 trunks = ["named"]
 [queue.service]
+[skills]
+english = "English"
 "#;
 
 /// A machine whose containers' network comes first, with the phone of 1001 at an address, registered at one of ours.

@@ -93,7 +93,7 @@ export type Call = {
 };
 
 /** How a call came out, for lists. */
-export type CallResult = "open" | "answered" | "abandoned" | "served" | "failed";
+export type CallResult = "open" | "answered" | "abandoned" | "served" | "left_message" | "failed";
 
 /** Where a call is. */
 export type CallState = "ivr" | "waiting" | "offered" | "ringing" | "talking" | "held" | "ended";
@@ -155,6 +155,8 @@ export type Cdr = {
   tier: string;
   to: Address;
   transfers: CdrTransfer[];
+  /** The message the caller left, by its id in the box. */
+  voicemail?: string | null;
   /** In all queues together. */
   waited_ms: number;
 };
